@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A graph compiled for one target: kernel calls as data, constants as the kernels read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class BufferRef:
+    """A pointer to an activation.
+
+    In what an operator's `lower` returns, `index` is a tensor of the graph; in a Program it is a
+    position in `Program.buffers`.
+    """
+
+    index: int
+    c_type: str
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """Read-only data: a one-dimensional little-endian array, written to C as it is.
+
+    `name` is only a hint (such as "weights") until `lower` makes it a unique C identifier.
+    """
+
+    name: str
+    values: np.ndarray
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in flash."""
+        return int(self.values.nbytes)
+
+
+@dataclass(frozen=True)
+class Params:
+    """A kernel's const parameter struct: every field is 32 bits wide (int32_t or a pointer)."""
+
+    struct: str
+    fields: tuple[tuple[str, int | Constant | None], ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in flash on a 32-bit core."""
+        return 4 * len(self.fields)
+
+
+@dataclass(frozen=True)
+class Row0:
+    """The first row to compute, an int32_t."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The number of rows to compute, an int32_t."""
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A pointer to the step's scratch memory."""
+
+
+Operand = BufferRef | Constant | Params | Row0 | Rows | Scratch | int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel call; `operands` stand in the order of the C function's arguments."""
+
+    name: str
+    kernel: str
+    header: str
+    operands: tuple[Operand, ...]
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    rows: int
+    scratch_bytes: int = 0
+    in_place: tuple[tuple[int, int], ...] = ()
+    macs: int = 0
+
+
+@dataclass(frozen=True)
+class Alias:
+    """An operator that moves no data: the output is the input under another shape."""
+
+    source: int
+    output: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """A run of row-independent steps that executes `stripe_rows` rows at a time."""
+
+    first_step: int
+    last_step: int
+    rows: int
+    stripe_rows: int
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that lives while the program runs.
+
+    `role` is "activation", "input" (written before the first step), "output" (read after the last
+    step), "front_end" (live only before the first step) or "state" (live always).
+    """
+
+    name: str
+    size_bytes: int
+    role: str = "activation"
+    alignment_bytes: int = 16
+
+
+@dataclass(frozen=True)
+class Program:
+    """What every stage after `lower` reads."""
+
+    name: str
+    steps: tuple[Step, ...]
+    buffers: tuple[Buffer, ...]
+    constants: tuple[Constant, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    groups: tuple[Group, ...] = ()
