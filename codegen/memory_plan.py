@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where everything that lives while a model runs lies, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: `Placement.buffer` of a step's scratch memory; the step is its `first_use`.
+SCRATCH = -1
+
+#: `first_use` of what is written before a program's first step (step 0).
+BEFORE = -1
+
+#: The region's name until `place` has chosen one of the target's.
+ARENA = "arena"
+
+#: Every offset and every arena's size is a multiple of this (STAPES_ARENA_ALIGNMENT).
+ALIGNMENT_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Bytes of one region, taken from step `first_use` to step `last_use`, both included.
+
+    `buffer` is a position in the `buffers` of program `program`, or SCRATCH. A program of n steps
+    runs at 0 ... n-1; BEFORE is the front end's time and n is the time when outputs are read.
+    """
+
+    program: int
+    buffer: int
+    name: str
+    region: str
+    offset_bytes: int
+    size_bytes: int
+    first_use: int
+    last_use: int
+
+    @property
+    def end_bytes(self) -> int:
+        """The first byte behind it."""
+        return self.offset_bytes + self.size_bytes
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The placements of each program, and the bytes of each region's arena over all programs.
+
+    `lower_bound_bytes` is the peak of live bytes, which no plan can undercut;
+    `unmodified_peak_bytes` the peak of the graphs as the file gave them (0 where not known).
+    """
+
+    placements: tuple[tuple[Placement, ...], ...]
+    arena_bytes: tuple[tuple[str, int], ...]
+    lower_bound_bytes: int
+    unmodified_peak_bytes: int = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all arenas."""
+        return sum(size for _, size in self.arena_bytes)
+
+    def buffer(self, program: int, buffer: int) -> Placement:
+        """Where buffer `buffer` of program `program` lies; KeyError where nothing uses it."""
+        for placement in self.placements[program]:
+            if placement.buffer == buffer != SCRATCH:
+                return placement
+        raise KeyError((program, buffer))
+
+    def scratch(self, program: int, step: int) -> Placement | None:
+        """Where the scratch of step `step` lies; None where it needs none."""
+        for placement in self.placements[program]:
+            if placement.buffer == SCRATCH and placement.first_use == step:
+                return placement
+        return None
