@@ -1,9 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A chip or board with its memories, read from one TOML of targets/."""
+"""A chip or board with its memories, read from one TOML of targets/, and the board emulating it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+import itertools
+import tomllib
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from codegen.data import data_folder
+from codegen.errors import UserError
+
+REGION_KINDS = ("tcm", "sram", "psram", "flash", "mram")
+FEATURES = ("dsp", "fpu", "mve")
+_TYPE_NAMES = {
+    "str": "a string",
+    "int": "an integer",
+    "bool": "true or false",
+    "tuple[str, ...]": "a list of strings",
+    "float | None": "a number",
+    "str | None": "a string",
+}
 
 
 @dataclass(frozen=True)
@@ -40,3 +59,189 @@ class Target:
     def region(self, name: str) -> Region:
         """The region called `name`."""
         return next(region for region in self.regions if region.name == name)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of the board's memory; code runs only where `executable`."""
+
+    name: str
+    base: int
+    size_bytes: int
+    executable: bool
+
+
+@dataclass(frozen=True)
+class Board:
+    """What runs the firmware: a QEMU machine, or this computer where `machine` is empty.
+
+    `windows[0]` starts at the address of the vector table.
+    """
+
+    name: str
+    title: str
+    cpu: str
+    features: tuple[str, ...]
+    machine: str
+    gcc_flags: tuple[str, ...]
+    zig_flags: tuple[str, ...]
+    systick_hz: int
+    source: str
+    windows: tuple[Window, ...] = ()
+
+
+def target_names() -> tuple[str, ...]:
+    """The names of all targets, sorted."""
+    return tuple(sorted(path.stem for path in data_folder("targets").glob("*.toml")))
+
+
+def board_names() -> tuple[str, ...]:
+    """The names of all boards, sorted."""
+    return tuple(sorted(path.stem for path in data_folder("firmware").glob("boards/*.toml")))
+
+
+def load_target(name: str) -> Target:
+    """The target called `name`; raises UserError with the nearest names if there is none such."""
+    names = target_names()
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}."
+        raise UserError(f"target '{name}' is unknown; {hint} `stapes targets` lists them all.")
+    return read_target(data_folder("targets") / f"{name}.toml")
+
+
+def load_board(name: str) -> Board:
+    """The board called `name`; raises UserError if there is none such."""
+    names = board_names()
+    if name not in names:
+        raise UserError(f"board '{name}' is unknown; known: {', '.join(names)}.")
+    return read_board(data_folder("firmware") / "boards" / f"{name}.toml")
+
+
+def read_target(path: Path) -> Target:
+    """The target of one TOML; raises UserError naming the file and the key at fault."""
+    where = f"target {path.name}"
+    table = _parse(path, where)
+    regions = tuple(
+        _record(Region, {"name": name, **entry}, f"{where}, region '{name}'")
+        for name, entry in _tables(table, "regions", where)
+    )
+    target: Target = _record(Target, {**table, "name": path.stem, "regions": regions}, where)
+    _check_features(target.features, where)
+    for region in regions:
+        if region.kind not in REGION_KINDS:
+            raise UserError(
+                f"{where}, region '{region.name}': kind is '{region.kind}'; "
+                f"allowed: {', '.join(REGION_KINDS)}."
+            )
+    _check_spans([(r.name, r.base, r.size_bytes) for r in regions], where)
+    for role in ("code", "constants", "arena", "stack"):
+        if getattr(target, role) not in [region.name for region in regions]:
+            raise UserError(
+                f"{where}: {role} = '{getattr(target, role)}' names no region; "
+                f"regions: {', '.join(region.name for region in regions)}."
+            )
+    for role in ("arena", "stack"):
+        if target.region(getattr(target, role)).kind in ("flash", "mram"):
+            raise UserError(f"{where}: {role} = '{getattr(target, role)}' cannot be written to.")
+    if target.board not in board_names():
+        raise UserError(
+            f"{where}: board '{target.board}' is unknown; known: {', '.join(board_names())}."
+        )
+    if target.clock_hz <= 0 or target.stack_bytes <= 0 or target.stack_bytes % 8:
+        raise UserError(
+            f"{where}: clock_hz is {target.clock_hz} and stack_bytes {target.stack_bytes}; both "
+            "must be positive, stack_bytes a multiple of 8."
+        )
+    return target
+
+
+def read_board(path: Path) -> Board:
+    """The board of one TOML; raises UserError naming the file and the key at fault."""
+    where = f"board {path.name}"
+    table = _parse(path, where)
+    windows = tuple(
+        _record(Window, {"name": name, **entry}, f"{where}, window '{name}'")
+        for name, entry in _tables(table, "windows", where)
+    )
+    board: Board = _record(Board, {**table, "name": path.stem, "windows": windows}, where)
+    _check_features(board.features, where)
+    _check_spans([(w.name, w.base, w.size_bytes) for w in windows], where)
+    return board
+
+
+def _parse(path: Path, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{where} cannot be read: {error}") from error
+
+
+def _tables(table: dict[str, Any], key: str, where: str) -> list[tuple[str, dict[str, Any]]]:
+    entries = table.get(key, {})
+    if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+        raise UserError(f"{where}: {key} must be tables, as in [{key}.sram].")
+    return list(entries.items())
+
+
+def _record(kind: type, table: dict[str, Any], where: str) -> Any:
+    """`table` as the dataclass `kind`, with every key and type checked."""
+    known = {f.name: f for f in fields(kind)}
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"allowed: {', '.join(known)}."
+            raise UserError(f"{where}: unknown key '{key}'; {hint}")
+    for key, entry in known.items():
+        if key not in table and entry.default is MISSING:
+            raise UserError(f"{where}: key '{key}' is missing; it is {_wanted(str(entry.type))}.")
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    for key, value in values.items():
+        if not _is_a(value, str(known[key].type)):
+            raise UserError(
+                f"{where}: {key} is {value!r:.60}; it must be {_wanted(str(known[key].type))}."
+            )
+    return kind(**values)
+
+
+def _wanted(annotation: str) -> str:
+    return _TYPE_NAMES.get(annotation, "a table")
+
+
+def _is_a(value: object, annotation: str) -> bool:
+    if annotation == "int":
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
+    if annotation == "bool":
+        return isinstance(value, bool)
+    if annotation == "float | None":
+        return isinstance(value, (int, float)) and value > 0
+    if annotation.startswith("str"):
+        return isinstance(value, str)
+    if annotation == "tuple[str, ...]":
+        return isinstance(value, tuple) and all(isinstance(v, str) for v in value)
+    return isinstance(value, tuple)
+
+
+def _check_features(features: tuple[str, ...], where: str) -> None:
+    for feature in features:
+        if feature not in FEATURES:
+            raise UserError(
+                f"{where}: feature '{feature}' is unknown; allowed: {', '.join(FEATURES)}."
+            )
+
+
+def _check_spans(spans: list[tuple[str, int, int]], where: str) -> None:
+    """No span is empty, leaves the 32-bit address space, or overlaps another."""
+    for name, base, size_bytes in spans:
+        if size_bytes == 0 or base + size_bytes > 2**32:
+            raise UserError(
+                f"{where}, '{name}': size_bytes is {size_bytes} at {base:#x}; it must be positive "
+                "and end within 32 bits of address."
+            )
+    ordered = sorted(spans, key=lambda span: span[1])
+    for (name, base, size_bytes), (other, other_base, _) in itertools.pairwise(ordered):
+        if base + size_bytes > other_base:
+            raise UserError(
+                f"{where}: '{name}' ends at {base + size_bytes:#x}, inside '{other}', which "
+                f"starts at {other_base:#x}."
+            )
