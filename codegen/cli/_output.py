@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How commands print: text for people, JSON for programs, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+
+def json_option() -> Any:
+    """The --json option, the same in every command."""
+    return typer.Option(False, "--json", help="Print JSON instead of text.")
+
+
+def print_json(value: Any) -> None:
+    """Print JSON that is the same for the same value."""
+    print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: int = 0) -> None:
+    """Print columns of text, the last `right` of them aligned to the right; no markup, no wrap."""
+    table = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    first_right = len(header) - right
+    for row in table:
+        cells = [
+            cell.rjust(width) if i >= first_right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how many of `total` are done and the time left; yields the setter."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def say(text: str) -> None:
+    """Tell on stderr what is being done, so that stdout holds only results."""
+    print(text, file=sys.stderr, flush=True)
