@@ -64,10 +64,10 @@ def _top_level(tree: ast.Module) -> ast.Module:
     """The module without what runs later: function bodies and `if TYPE_CHECKING`."""
 
     class Drop(ast.NodeTransformer):
-        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:  # noqa: N802
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
             return None
 
-        def visit_If(self, node: ast.If) -> ast.AST | None:  # noqa: N802
+        def visit_If(self, node: ast.If) -> ast.AST | None:
             if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
                 return None
             return self.generic_visit(node)
