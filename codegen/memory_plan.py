@@ -72,3 +72,38 @@ class MemoryPlan:
             if placement.buffer == SCRATCH and placement.first_use == step:
                 return placement
         return None
+
+
+#: The component of bytes that nothing explains: padding, and what has no symbol.
+UNATTRIBUTED = "[unattributed]"
+
+
+@dataclass(frozen=True)
+class FootprintRow:
+    """Bytes of one component in one section of one region."""
+
+    component: str
+    section: str
+    region: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Rows that sum to each region's total; `origin` says where they come from."""
+
+    rows: tuple[FootprintRow, ...]
+    origin: str = "predicted"
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions in use, in the order of their first rows."""
+        return tuple(dict.fromkeys(row.region for row in self.rows))
+
+    def total_bytes(self, region: str) -> int:
+        """All bytes of a region."""
+        return sum(row.size_bytes for row in self.rows if row.region == region)
+
+    def section_bytes(self, section: str) -> int:
+        """All bytes of a section."""
+        return sum(row.size_bytes for row in self.rows if row.section == section)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the linker put where: an ELF's sections and symbols as a footprint."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from codegen.errors import UserError
+from codegen.memory_plan import UNATTRIBUTED, Footprint, FootprintRow
+from codegen.target import Region
+
+#: The region's name of addresses in none of the regions.
+NOWHERE = "[no region]"
+
+_MAX_SECTIONS = 4096
+_MAX_SYMBOLS = 1_000_000
+_ALLOCATED = 0x2  # SHF_ALLOC
+
+#: Whole sections that are one component.
+_SECTIONS = {
+    ".stapes_weights": "weights",
+    ".stapes_arena": "activations and scratch",
+    ".stack": "stack",
+    ".vectors": "vector table",
+}
+#: Components of other symbols by the start of their names; the first match counts.
+_PREFIXES = {"stapes_": "stapes runtime", "board_": "board", "semihosting_": "board"}
+
+
+@dataclass(frozen=True)
+class _Symbol:
+    name: str
+    address: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class _Section:
+    name: str
+    address: int
+    load_address: int
+    size_bytes: int
+    stored: bool
+
+
+def read_elf(
+    data: bytes, regions: Sequence[Region], prefixes: Mapping[str, str] | None = None
+) -> Footprint:
+    """The footprint of a linked firmware; rows of a section sum to its size.
+
+    `regions` give names to addresses (a board's, where it stands in for a target). `prefixes`
+    (start of a symbol's name to component) come before the runtime's own. Initialised variables
+    count twice: where they live, and where their first values are stored. Raises UserError for
+    bytes that are no ELF.
+    """
+    sections, symbols = _parse(data)
+    names = {**(prefixes or {}), **_PREFIXES}
+    rows: list[FootprintRow] = []
+    for section in sections:
+        region = _region(section.address, regions)
+        for component, size in _components(section, symbols, names).items():
+            rows.append(FootprintRow(component, section.name, region, size))
+        if section.stored and section.load_address != section.address:
+            stored_in = _region(section.load_address, regions)
+            rows.append(FootprintRow("initial values", section.name, stored_in, section.size_bytes))
+    return Footprint(tuple(rows), "linked")
+
+
+def _region(address: int, regions: Sequence[Region]) -> str:
+    for region in regions:
+        if region.base <= address < region.base + region.size_bytes:
+            return region.name
+    return NOWHERE
+
+
+def _components(
+    section: _Section, symbols: Sequence[_Symbol], prefixes: Mapping[str, str]
+) -> dict[str, int]:
+    """Bytes by component; a byte counts for the first symbol that covers it."""
+    whole = _SECTIONS.get(section.name)
+    if whole is not None:
+        return {whole: section.size_bytes}
+    found: dict[str, int] = {}
+    reached, end = section.address, section.address + section.size_bytes
+    for symbol in symbols:
+        start = max(symbol.address, reached)
+        stop = min(symbol.address + symbol.size_bytes, end)
+        if section.address <= symbol.address < end and stop > start:
+            matches = (c for prefix, c in prefixes.items() if symbol.name.startswith(prefix))
+            component = next(matches, "other code and data")
+            found[component] = found.get(component, 0) + stop - start
+            reached = stop
+    rest = section.size_bytes - sum(found.values())
+    return {**dict(sorted(found.items())), **({UNATTRIBUTED: rest} if rest else {})}
+
+
+def _parse(data: bytes) -> tuple[list[_Section], list[_Symbol]]:
+    """Allocated sections and sized symbols, by address."""
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
+    sections: list[_Section] = []
+    symbols: list[_Symbol] = []
+    try:
+        elf = ELFFile(io.BytesIO(data))
+        if elf.num_sections() > _MAX_SECTIONS or elf.num_segments() > _MAX_SECTIONS:
+            raise ValueError(f"more than {_MAX_SECTIONS} sections")
+        loads = [s.header for s in elf.iter_segments() if s.header.p_type == "PT_LOAD"]
+        thumb = elf.header.e_machine == "EM_ARM"
+        for section in elf.iter_sections():
+            header = section.header
+            if header.sh_flags & _ALLOCATED and header.sh_size > 0:
+                address, stored = int(header.sh_addr), header.sh_type != "SHT_NOBITS"
+                load = next(
+                    (
+                        s.p_paddr + address - s.p_vaddr
+                        for s in loads
+                        if stored and s.p_vaddr <= address < s.p_vaddr + s.p_filesz
+                    ),
+                    address,
+                )
+                sections.append(_Section(section.name, address, load, int(header.sh_size), stored))
+            if isinstance(section, SymbolTableSection):
+                if section.num_symbols() > _MAX_SYMBOLS:
+                    raise ValueError(f"more than {_MAX_SYMBOLS} symbols")
+                for symbol in section.iter_symbols():
+                    kind = symbol.entry.st_info.type
+                    if kind in ("STT_FUNC", "STT_OBJECT") and symbol.entry.st_size > 0:
+                        odd = 1 if thumb and kind == "STT_FUNC" else 0
+                        address = int(symbol.entry.st_value) & ~odd
+                        symbols.append(_Symbol(symbol.name, address, int(symbol.entry.st_size)))
+    except Exception as error:  # the parser lets anything through that hostile bytes provoke
+        reason = str(error) or type(error).__name__
+        raise UserError(
+            f"the file is not an ELF that can be read ({reason[:200]}); give the firmware as the "
+            "linker wrote it."
+        ) from error
+    return sections, sorted(symbols, key=lambda s: (s.address, -s.size_bytes, s.name))

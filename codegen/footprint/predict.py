@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RAM and constant data by region, from the plan alone: no compiler has run yet.
+
+Structs are those of firmware/include/stapes/stapes.h on a 32-bit core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
+from codegen.program import Params, Program
+from codegen.target import Target
+
+ARENA_SECTION = ".stapes_arena"
+WEIGHTS_SECTION = ".stapes_weights"
+STACK_SECTION = ".stack"
+CONSTANTS_SECTION = ".rodata"
+VARIABLES_SECTION = ".bss"
+
+#: Each array of weights starts at a multiple of this.
+WEIGHTS_ALIGNMENT_BYTES = 16
+
+_WORD = 4
+_CONTEXT_BYTES = 2 * 4 * _WORD + 2 * _WORD + 2 * _WORD  # 2 x STAPES_MAX_ARENAS, hook, counters
+_TENSOR_BYTES = 3 * _WORD
+_GRAPH_BYTES = 5 * _WORD
+_MODEL_BYTES = 5 * _WORD
+
+
+def predict(
+    programs: Sequence[Program],
+    plan: MemoryPlan,
+    target: Target,
+    extras: Sequence[FootprintRow] = (),
+) -> Footprint:
+    """Everything live while transcribing, and the constants, with `extras` (front-end tables,
+    vocabulary, the caller's PCM) as the rooms that own them count them; code is not in it."""
+    rows = [
+        *(
+            FootprintRow("activations and scratch", ARENA_SECTION, region, size)
+            for region, size in plan.arena_bytes
+        ),
+        FootprintRow("context", VARIABLES_SECTION, target.stack, _CONTEXT_BYTES),
+        FootprintRow("stack", STACK_SECTION, target.stack, target.stack_bytes),
+        FootprintRow("weights", WEIGHTS_SECTION, target.constants, weights_bytes(programs)),
+        FootprintRow(
+            "kernel parameters", CONSTANTS_SECTION, target.constants, params_bytes(programs)
+        ),
+        FootprintRow(
+            "model description",
+            CONSTANTS_SECTION,
+            target.constants,
+            description_bytes(programs, len(plan.arena_bytes)),
+        ),
+        *extras,
+    ]
+    return Footprint(tuple(row for row in rows if row.size_bytes > 0))
+
+
+def weights_bytes(programs: Sequence[Program]) -> int:
+    """Bytes of all constant arrays, each from an aligned address."""
+    sizes = [constant.size_bytes for program in programs for constant in program.constants]
+    return sum(-(-s // WEIGHTS_ALIGNMENT_BYTES) * WEIGHTS_ALIGNMENT_BYTES for s in sizes)
+
+
+def params_bytes(programs: Sequence[Program]) -> int:
+    """Bytes of all kernels' parameter structs."""
+    return sum(
+        operand.size_bytes
+        for program in programs
+        for step in program.steps
+        for operand in step.operands
+        if isinstance(operand, Params)
+    )
+
+
+def description_bytes(programs: Sequence[Program], arenas: int) -> int:
+    """Bytes of stapes_model with its graphs, tensors and arena sizes."""
+    tensors = sum(len(program.inputs) + len(program.outputs) for program in programs)
+    return _MODEL_BYTES + len(programs) * _GRAPH_BYTES + tensors * _TENSOR_BYTES + arenas * _WORD
