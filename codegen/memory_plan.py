@@ -80,12 +80,17 @@ UNATTRIBUTED = "[unattributed]"
 
 @dataclass(frozen=True)
 class FootprintRow:
-    """Bytes of one component in one section of one region."""
+    """Bytes of one component in one section of one region.
+
+    `kind` is "ram" (live while transcribing), "caller" (RAM that the caller owns, such as PCM),
+    "constant" or "code".
+    """
 
     component: str
     section: str
     region: str
     size_bytes: int
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,10 @@ class Footprint:
         """All bytes of a region."""
         return sum(row.size_bytes for row in self.rows if row.region == region)
 
-    def section_bytes(self, section: str) -> int:
-        """All bytes of a section."""
-        return sum(row.size_bytes for row in self.rows if row.section == section)
+    def kind_bytes(self, kind: str) -> int:
+        """All bytes of a kind, over all regions."""
+        return sum(row.size_bytes for row in self.rows if row.kind == kind)
+
+    def component_bytes(self, component: str) -> int:
+        """All bytes of a component, over all sections and regions."""
+        return sum(row.size_bytes for row in self.rows if row.component == component)

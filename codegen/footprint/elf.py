@@ -16,7 +16,7 @@ NOWHERE = "[no region]"
 
 _MAX_SECTIONS = 4096
 _MAX_SYMBOLS = 1_000_000
-_ALLOCATED = 0x2  # SHF_ALLOC
+_WRITABLE, _ALLOCATED, _CODE = 0x1, 0x2, 0x4  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 
 #: Whole sections that are one component.
 _SECTIONS = {
@@ -43,6 +43,7 @@ class _Section:
     load_address: int
     size_bytes: int
     stored: bool
+    kind: str
 
 
 def read_elf(
@@ -61,10 +62,14 @@ def read_elf(
     for section in sections:
         region = _region(section.address, regions)
         for component, size in _components(section, symbols, names).items():
-            rows.append(FootprintRow(component, section.name, region, size))
-        if section.stored and section.load_address != section.address:
+            rows.append(FootprintRow(component, section.name, region, size, section.kind))
+        if section.load_address != section.address:
             stored_in = _region(section.load_address, regions)
-            rows.append(FootprintRow("initial values", section.name, stored_in, section.size_bytes))
+            rows.append(
+                FootprintRow(
+                    "initial values", section.name, stored_in, section.size_bytes, "constant"
+                )
+            )
     return Footprint(tuple(rows), "linked")
 
 
@@ -121,7 +126,10 @@ def _parse(data: bytes) -> tuple[list[_Section], list[_Symbol]]:
                     ),
                     address,
                 )
-                sections.append(_Section(section.name, address, load, int(header.sh_size), stored))
+                writable, code = header.sh_flags & _WRITABLE, header.sh_flags & _CODE
+                kind = "ram" if writable else "code" if code else "constant"
+                size = int(header.sh_size)
+                sections.append(_Section(section.name, address, load, size, stored, kind))
             if isinstance(section, SymbolTableSection):
                 if section.num_symbols() > _MAX_SYMBOLS:
                     raise ValueError(f"more than {_MAX_SYMBOLS} symbols")

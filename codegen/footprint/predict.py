@@ -7,6 +7,7 @@ Structs are those of firmware/include/stapes/stapes.h on a 32-bit core.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
 from codegen.program import Params, Program
@@ -18,8 +19,8 @@ STACK_SECTION = ".stack"
 CONSTANTS_SECTION = ".rodata"
 VARIABLES_SECTION = ".bss"
 
-#: Each array of weights starts at a multiple of this.
-WEIGHTS_ALIGNMENT_BYTES = 16
+#: Each array of weights starts at a multiple of this, or of its type's size.
+WEIGHTS_ALIGNMENT_BYTES = 4
 
 _WORD = 4
 _CONTEXT_BYTES = 2 * 4 * _WORD + 2 * _WORD + 2 * _WORD  # 2 x STAPES_MAX_ARENAS, hook, counters
@@ -36,22 +37,20 @@ def predict(
 ) -> Footprint:
     """Everything live while transcribing, and the constants, with `extras` (front-end tables,
     vocabulary, the caller's PCM) as the rooms that own them count them; code is not in it."""
+    constant = partial(FootprintRow, region=target.constants, kind="constant")
     rows = [
         *(
-            FootprintRow("activations and scratch", ARENA_SECTION, region, size)
+            FootprintRow("activations and scratch", ARENA_SECTION, region, size, "ram")
             for region, size in plan.arena_bytes
         ),
-        FootprintRow("context", VARIABLES_SECTION, target.stack, _CONTEXT_BYTES),
-        FootprintRow("stack", STACK_SECTION, target.stack, target.stack_bytes),
-        FootprintRow("weights", WEIGHTS_SECTION, target.constants, weights_bytes(programs)),
-        FootprintRow(
-            "kernel parameters", CONSTANTS_SECTION, target.constants, params_bytes(programs)
-        ),
-        FootprintRow(
+        FootprintRow("context", VARIABLES_SECTION, target.stack, _CONTEXT_BYTES, "ram"),
+        FootprintRow("stack", STACK_SECTION, target.stack, target.stack_bytes, "ram"),
+        constant("weights", WEIGHTS_SECTION, size_bytes=weights_bytes(programs)),
+        constant("kernel parameters", CONSTANTS_SECTION, size_bytes=params_bytes(programs)),
+        constant(
             "model description",
             CONSTANTS_SECTION,
-            target.constants,
-            description_bytes(programs, len(plan.arena_bytes)),
+            size_bytes=description_bytes(programs, len(plan.arena_bytes)),
         ),
         *extras,
     ]
@@ -60,8 +59,12 @@ def predict(
 
 def weights_bytes(programs: Sequence[Program]) -> int:
     """Bytes of all constant arrays, each from an aligned address."""
-    sizes = [constant.size_bytes for program in programs for constant in program.constants]
-    return sum(-(-s // WEIGHTS_ALIGNMENT_BYTES) * WEIGHTS_ALIGNMENT_BYTES for s in sizes)
+    end = 0
+    for program in programs:
+        for constant in program.constants:
+            alignment = max(WEIGHTS_ALIGNMENT_BYTES, constant.values.itemsize)
+            end = -(-end // alignment) * alignment + constant.size_bytes
+    return end
 
 
 def params_bytes(programs: Sequence[Program]) -> int:
