@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
+import codegen
 from codegen.errors import StapesError
 from codegen.registry import plugins
 
@@ -17,10 +17,7 @@ _INTERRUPTED = 130
 
 def _print_version(asked: bool) -> None:
     if asked:
-        try:
-            typer.echo(f"stapes {version('stapes')}")
-        except PackageNotFoundError:
-            typer.echo("stapes (not installed, running from its sources)")
+        typer.echo(f"stapes {codegen.__version__}")
         raise typer.Exit
 
 
