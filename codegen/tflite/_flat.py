@@ -27,9 +27,10 @@ def damaged(where: str, what: str) -> UserError:
 class Bytes:
     """The file and what may still be taken out of it."""
 
-    def __init__(self, data: bytes, budget: int) -> None:
+    def __init__(self, data: bytes, budget: int, longest_text: int) -> None:
         """`budget` bounds the items of all vectors together, since tables may share one vector."""
         self.data = data
+        self.longest_text = longest_text
         self.left = budget
         self.budget = budget
 
@@ -134,12 +135,13 @@ class Table:
         start, length = self._vector(field, 1, where)
         return np.frombuffer(self.file.data, np.uint8, length, start)
 
-    def text(self, field: int, where: str, longest: int = 200) -> str:
-        """A string, cut to `longest` characters, with "?" for what cannot be printed.
+    def text(self, field: int, where: str) -> str:
+        """A string, cut to the file's `longest_text`, with "?" for what cannot be printed.
 
         A name is for people and for generated comments: a line break in one is never wanted.
         """
         start, length = self._vector(field, 1, where)
+        longest = self.file.longest_text
         raw = self.file.data[start : start + min(length, 4 * longest)]
         cleaned = "".join(c if c.isprintable() else "?" for c in raw.decode("utf-8", "replace"))
         return cleaned[:longest]

@@ -19,13 +19,16 @@ MAX_SUBGRAPHS = 64
 MAX_TENSORS = 1 << 16
 MAX_OPERATORS = 1 << 16
 MAX_RANK = 8
+MAX_NAME = 200
 MAX_ELEMENTS = 1 << 28
 #: Items of all vectors together (shapes, scales, tensor lists, tables).
 MAX_ITEMS = 1 << 22
 
 
-def read(data: bytes) -> tuple[Graph, ...]:
+def read(data: bytes, longest_name: int = MAX_NAME) -> tuple[Graph, ...]:
     """Every subgraph of a .tflite file; arrays are read-only views of `data` where they can be.
+
+    Names are cut to `longest_name` characters, with "?" for what cannot be printed.
 
     Raises UserError for anything malformed, unbounded or outside what Graph can say: dynamic
     shapes, sparse or variable tensors, weights in blocks or in another file, types without a
@@ -41,7 +44,7 @@ def read(data: bytes) -> tuple[Graph, ...]:
             'The file is not a .tflite model: bytes 4 to 7 are not "TFL3"; check the path, or'
             " export the model again."
         )
-    file = Bytes(bytes(data), MAX_ITEMS)
+    file = Bytes(bytes(data), MAX_ITEMS, longest_name)
     model = Table(file, int(file.number("I", 0, "the root")), "the model table")
     version = model.number(0, "I")
     if version != 3:

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a model is to be quantized: a mode for all of it, and rules for parts of it.
+
+mode = "static8"          # static8: int8 activations; static16: int16 activations
+weight_bits = 8
+block_size = 0            # 0: one scale a channel
+methods = []
+
+[[rules]]                 # the last rule whose scope matches an operator's name wins
+scope = "blocks/0/.*"     # a regular expression that matches the whole name
+mode = "static16"
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from codegen.errors import UserError
+
+MODES = ("static8", "static16")
+MAX_FILE_BYTES = 1 << 20
+#: What the values of a recipe may be today; a method is a file of ptq/methods.
+_ALLOWED: Mapping[str, tuple[Any, ...]] = {
+    "mode": MODES,
+    "weight_bits": (8,),
+    "block_size": (0,),
+    "methods": ((),),
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What holds for the operators whose name matches `scope`; None leaves the recipe's value."""
+
+    scope: str
+    mode: str | None = None
+    weight_bits: int | None = None
+    block_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a scope that is no regular expression, or a value not supported."""
+        _check(self, f"rule with scope {self.scope!r}")
+        try:
+            re.compile(self.scope)
+        except re.error as error:
+            raise UserError(
+                f"The recipe's scope {self.scope!r} is not a regular expression: {error};"
+                ' correct it, for example scope = "blocks/0/.*".'
+            ) from error
+
+    def matches(self, name: str) -> bool:
+        """Whether the rule is for the operator called `name`."""
+        return re.fullmatch(self.scope, name) is not None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Arithmetic of the whole model and exceptions by scope."""
+
+    mode: str = "static8"
+    weight_bits: int = 8
+    block_size: int = 0
+    methods: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a value that is not supported."""
+        _check(self, "recipe")
+
+    @classmethod
+    def for_mode(cls, mode: str) -> Recipe:
+        """The plain recipe of a mode: int8 weights with one scale a channel."""
+        return cls(mode=mode)
+
+    def for_operators(self, names: Iterable[str]) -> tuple[Rule, ...]:
+        """For each operator the values that hold there, as a Rule whose scope is its name.
+
+        The last matching rule wins, field by field. Raises UserError for a rule that matches
+        nothing, since it is a misspelt name.
+        """
+        names = tuple(names)
+        for rule in self.rules:
+            if not any(rule.matches(name) for name in names):
+                shown = ", ".join(dict.fromkeys(names[:5]))
+                raise UserError(
+                    f"The recipe's rule with scope {rule.scope!r} matches none of the"
+                    f" {len(names)} operators; names begin {shown}: correct or remove the rule."
+                )
+        return tuple(self._for_operator(name) for name in names)
+
+    def _for_operator(self, name: str) -> Rule:
+        values = {"mode": self.mode, "weight_bits": self.weight_bits, "block_size": self.block_size}
+        for rule in self.rules:
+            if rule.matches(name):
+                values.update({k: getattr(rule, k) for k in values if getattr(rule, k) is not None})
+        return Rule(re.escape(name), **values)  # type: ignore[arg-type]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe as plain data for package.json, what is left out of a rule left out here."""
+        plain = asdict(self)
+        plain["methods"] = list(self.methods)
+        plain["rules"] = [
+            {key: value for key, value in asdict(rule).items() if value is not None}
+            for rule in self.rules
+        ]
+        return plain
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe from a TOML file; raises UserError naming the key that is wrong."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+        if len(raw) > MAX_FILE_BYTES:
+            raise UserError(f"{path} is larger than {MAX_FILE_BYTES} bytes; it is not a recipe.")
+        data = tomllib.loads(raw.decode("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not TOML: {error}; correct the file.") from error
+    try:
+        return recipe_from(data)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def recipe_from(data: Mapping[str, Any]) -> Recipe:
+    """The recipe that plain data says, as from TOML or package.json; raises UserError."""
+    _known_keys(data, Recipe, "recipe")
+    values = dict(data)
+    rules = values.pop("rules", [])
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        raise UserError("The recipe's rules must be tables, each headed [[rules]]; correct them.")
+    methods = values.pop("methods", [])
+    if not isinstance(methods, list) or not all(isinstance(method, str) for method in methods):
+        raise UserError("The recipe's methods must be a list of names; write methods = [].")
+    return Recipe(**values, methods=tuple(methods), rules=tuple(_rule(rule) for rule in rules))
+
+
+def _rule(data: Mapping[str, Any]) -> Rule:
+    _known_keys(data, Rule, "rule")
+    if not isinstance(data.get("scope"), str):
+        raise UserError('A rule of the recipe lacks its scope; add one, as scope = "blocks/0/.*".')
+    return Rule(**data)
+
+
+def _known_keys(data: Mapping[str, Any], owner: type, what: str) -> None:
+    allowed = tuple(field.name for field in fields(owner))
+    for key in data:
+        if key not in allowed:
+            raise UserError(
+                f"The {what} has the unknown key {key!r}; allowed are {', '.join(allowed)}:"
+                " correct or remove it."
+            )
+
+
+def _check(owner: Recipe | Rule, what: str) -> None:
+    for key, allowed in _ALLOWED.items():
+        value = getattr(owner, key, None)
+        if value is None and isinstance(owner, Rule):
+            continue
+        # bool is an int, and true == 1: compare types too.
+        if not any(type(value) is type(a) and value == a for a in allowed):
+            shown = " or ".join(_toml(a) for a in allowed)
+            raise UserError(
+                f"The {what} says {key} = {_toml(value)}; supported is {shown}: change it."
+            )
+
+
+def _toml(value: Any) -> str:
+    """A value as a person would write it in the recipe.
+
+    >>> _toml("static8"), _toml(()), _toml(8)
+    ('"static8"', '[]', '8')
+    """
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return str(value)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turns a float .tflite file into one of integers only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from codegen.errors import StapesError, UserError
+from codegen.graph import Graph, Operator
+from codegen.ptq.calibrate import calibrate
+from codegen.ptq.recipe import Recipe
+from codegen.tflite._quiet import quiet
+from codegen.tflite.read import read
+from codegen.tflite.write import write
+
+_ACTIVATION_BITS = {"static8": 8, "static16": 16}
+
+
+def quantize(
+    float_bytes: bytes, samples: Iterable[Mapping[str, np.ndarray]], recipe: Recipe
+) -> bytes:
+    """The integer .tflite file of a float one: int8 weights, int8 or int16 activations.
+
+    A sample maps the tensor name of each input to a float array. Inputs and outputs of the result
+    are integers, quantized as their ranges over the samples ask. Weights have one scale a channel
+    and zero point 0. Raises UserError for a rule that matches nothing, bad samples, or an operator
+    that stays float; StapesError where the quantizer fails.
+    """
+    graphs = read(float_bytes)
+    if len(graphs) != 1:
+        raise UserError(f"The model has {len(graphs)} subgraphs; quantization takes one.")
+    graph = _unique_names(graphs[0])
+    source = write(graph)
+    config = _config(graph, recipe)
+    ranges = calibrate(source, graph, samples)
+    (quantized,) = read(_quantized(source, config, ranges))
+    result = _without_borders(replace(quantized, name=graph.name))
+    check_integer(result)
+    return write(result)
+
+
+def _unique_names(graph: Graph) -> Graph:
+    """Every tensor under a name of its own, since ranges are kept by name."""
+    names: set[str] = set()
+    tensors = []
+    for index, tensor in enumerate(graph.tensors):
+        name = tensor.name if tensor.name and tensor.name not in names else f"tensor_{index}"
+        while name in names:
+            name += "_"
+        names.add(name)
+        tensors.append(replace(tensor, name=name))
+    return replace(graph, tensors=tuple(tensors))
+
+
+def _config(graph: Graph, recipe: Recipe) -> list[dict[str, Any]]:
+    """The recipe in the quantizer's terms: the whole model first, then each exception."""
+    from ai_edge_quantizer import qtyping, recipe_manager
+
+    manager = recipe_manager.RecipeManager()
+    everything = qtyping.TFLOperationName.ALL_SUPPORTED
+    manager.add_static_config(".*", everything, _ACTIVATION_BITS[recipe.mode], recipe.weight_bits)
+    names = [graph.tensors[operator.outputs[0]].name for operator in graph.operators]
+    for name, rule in zip(names, recipe.for_operators(names), strict=True):
+        if rule.mode != recipe.mode:
+            bits = _ACTIVATION_BITS[str(rule.mode)]
+            manager.add_static_config(f"^{re.escape(name)}(;|$)", everything, bits, 8)
+    config: list[dict[str, Any]] = manager.get_quantization_recipe()
+    return config
+
+
+def _quantized(
+    source: bytes, config: list[dict[str, Any]], ranges: Mapping[str, tuple[float, float]]
+) -> bytes:
+    from ai_edge_quantizer import quantizer
+
+    statistics = {
+        name: {"min": np.array([[low]], np.float32), "max": np.array([[high]], np.float32)}
+        for name, (low, high) in ranges.items()
+    }
+    try:
+        with quiet():
+            engine = quantizer.Quantizer(source)
+            engine.load_quantization_recipe(config)
+            return bytes(engine.quantize(statistics, enable_progress_report=False).quantized_model)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0][:300]
+        raise StapesError(f"ai-edge-quantizer failed: {type(error).__name__}: {reason}.") from error
+
+
+def _without_borders(graph: Graph) -> Graph:
+    """The graph without QUANTIZE at float inputs and DEQUANTIZE at float outputs."""
+    tensors = graph.tensors
+    inputs, outputs = list(graph.inputs), list(graph.outputs)
+    dropped: set[int] = set()
+    for operator in graph.operators:
+        source, target = operator.inputs[0], operator.outputs[0]
+        readers = [o for o in graph.operators if source in o.inputs]
+        if operator.kind == "QUANTIZE" and source in inputs and len(readers) == 1:
+            inputs[inputs.index(source)] = target
+        elif operator.kind == "DEQUANTIZE" and target in outputs:
+            outputs[outputs.index(target)] = source
+        else:
+            continue
+        dropped.add(operator.index)
+    names = {new: tensors[old].name for old, new in zip(graph.inputs, inputs, strict=True)}
+    names |= {new: tensors[old].name for old, new in zip(graph.outputs, outputs, strict=True)}
+    kept = [operator for operator in graph.operators if operator.index not in dropped]
+    return _compacted(
+        replace(
+            graph,
+            tensors=tuple(replace(t, name=names.get(i, t.name)) for i, t in enumerate(tensors)),
+            operators=tuple(replace(operator, index=i) for i, operator in enumerate(kept)),
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+        )
+    )
+
+
+def _compacted(graph: Graph) -> Graph:
+    """The graph without the tensors that nothing uses."""
+    used = {*graph.inputs, *graph.outputs}
+    for operator in graph.operators:
+        used.update(index for index in (*operator.inputs, *operator.outputs) if index != -1)
+    place = {old: new for new, old in enumerate(sorted(used))} | {-1: -1}
+
+    def moved(indices: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(place[index] for index in indices)
+
+    def rewired(operator: Operator) -> Operator:
+        return replace(operator, inputs=moved(operator.inputs), outputs=moved(operator.outputs))
+
+    return replace(
+        graph,
+        tensors=tuple(graph.tensors[index] for index in sorted(used)),
+        operators=tuple(rewired(operator) for operator in graph.operators),
+        inputs=moved(graph.inputs),
+        outputs=moved(graph.outputs),
+    )
+
+
+def check_integer(graph: Graph) -> None:
+    """Raise UserError unless every tensor is an integer and every weight has zero point 0."""
+    for operator in graph.operators:
+        where = f"{operator.kind} '{graph.tensors[operator.outputs[0]].name}'"
+        for index in (*operator.inputs, *operator.outputs):
+            if index == -1:
+                continue
+            tensor = graph.tensors[index]
+            if tensor.dtype.startswith("float"):
+                raise UserError(
+                    f"{where} stays float after quantization (tensor '{tensor.name}'); every"
+                    " operator must be one that the quantizer supports: rewrite the model"
+                    " without it."
+                )
+            quantization = tensor.quantization
+            is_weight = tensor.data is not None and quantization is not None
+            if is_weight and quantization is not None and any(quantization.zero_points):
+                raise UserError(
+                    f"{where}: the weight '{tensor.name}' has a zero point other than 0; weights"
+                    " must be symmetric: quantize with a symmetric recipe."
+                )
