@@ -211,8 +211,11 @@ class LogMel:
         silence = float(self.log_energy(np.zeros((), np.int64)))
         at_silence = (silence - self.mean) / (self.std * scale) + zero_point
         info = np.iinfo(dtype)
-        if abs(at_silence) > 1 << 15:
-            raise UserError(f"the network's input range, scale {scale!r}, is far from silence")
+        if abs(at_silence) * 2.0**shift >= 2.0**61:
+            raise UserError(
+                f"the network's input, scale {scale!r} and zero point {zero_point}, is too far"
+                f" from log-mel features of mean {self.mean} and std {self.std}"
+            )
         return Rescale(
             multiplier=min(round(slope * 2.0**shift), 2**31 - 1),
             offset=round(at_silence * 2.0**shift) + (1 << (shift - 1)),
