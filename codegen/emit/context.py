@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs and their plan as the plain values that templates print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import singledispatchmethod
+
+import numpy as np
+
+from codegen.emit.filters import c_ident, c_int
+from codegen.emit.inputs import EmitInputs, SpeechInputs
+from codegen.errors import StapesError
+from codegen.memory_plan import SCRATCH, Placement
+from codegen.program import BufferRef, Constant, Params, Program, Row0, Rows, Scratch, Step
+
+_C_TYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "uint16": "uint16_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+    "int64": "int64_t",
+    "float32": "float",
+    "bool": "uint8_t",
+}
+_BYTE_TYPES = ("int8_t", "uint8_t", "void")
+
+
+@dataclass(frozen=True)
+class Arena:
+    """One arena: the variable that points to it, its size and the region that it must fit."""
+
+    index: int
+    variable: str
+    macro: str
+    size_bytes: int
+    region: str
+    region_bytes: int
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where one buffer or scratch lies, as a macro."""
+
+    macro: str
+    arena: Arena
+    offset_bytes: int
+    size_bytes: int
+    hint: str
+    first_use: int
+    last_use: int
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A const array."""
+
+    symbol: str
+    c_type: str
+    values: np.ndarray
+
+    @property
+    def length(self) -> int:
+        """The number of values."""
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Struct:
+    """A const parameter struct, its fields as C expressions."""
+
+    symbol: str
+    struct: str
+    fields: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One step."""
+
+    index: int
+    kernel: str
+    arguments: tuple[str, ...]
+    hint: str
+    macs: int
+
+
+@dataclass(frozen=True)
+class GraphContext:
+    """One program: its function is `run`, its tensors lie in `inputs` and `outputs`."""
+
+    index: int
+    hint: str
+    run: str
+    arenas: tuple[Arena, ...]
+    structs: tuple[Struct, ...]
+    calls: tuple[Call, ...]
+    inputs: tuple[Slot, ...]
+    outputs: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelContext:
+    """Everything that the templates of model/ print."""
+
+    name: str
+    upper: str
+    headers: tuple[str, ...]
+    arenas: tuple[Arena, ...]
+    slots: tuple[Slot, ...]
+    data: tuple[Data, ...]
+    graphs: tuple[GraphContext, ...]
+    speech: SpeechContext | None
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechContext:
+    """Everything that the template of a speech model's tables prints, beside `inputs` itself."""
+
+    inputs: SpeechInputs
+    tables: tuple[tuple[str, Data], ...]
+    word_ends: Data
+    separator_bytes: int
+    slots: tuple[tuple[str, Slot], ...]
+
+
+def model_context(inputs: EmitInputs) -> ModelContext:
+    """The values of one model's templates; StapesError where programs and plan do not match."""
+    upper = inputs.name.upper()
+    arenas = _arenas(inputs, upper)
+    every = [_Names(inputs, number, arenas) for number in range(len(inputs.programs))]
+    graphs: list[GraphContext] = []
+    slots: list[Slot] = []
+    data: list[Data] = []
+    headers: set[str] = set()
+    for number, (program, names) in enumerate(zip(inputs.programs, every, strict=True)):
+        headers |= {step.header for step in program.steps}
+        slots += names.slots
+        data += names.data
+        graphs.append(_graph(program, number, names))
+    return ModelContext(
+        inputs.name,
+        upper,
+        tuple(sorted(headers)),
+        arenas,
+        tuple(slots),
+        tuple(data),
+        tuple(graphs),
+        _speech(inputs.speech, every[inputs.speech.graph]) if inputs.speech else None,
+    )
+
+
+def _arenas(inputs: EmitInputs, upper: str) -> tuple[Arena, ...]:
+    several = len(inputs.plan.arena_bytes) > 1
+    return tuple(
+        Arena(
+            index,
+            f"arena_{index}" if several else "arena",
+            f"{upper}_ARENA_{index}" if several else f"{upper}_ARENA",
+            size_bytes,
+            region,
+            inputs.target.region(region).size_bytes,
+        )
+        for index, (region, size_bytes) in enumerate(inputs.plan.arena_bytes)
+    )
+
+
+class _Names:
+    """The C names of one program's buffers, scratch, constants and parameter structs."""
+
+    def __init__(self, inputs: EmitInputs, number: int, arenas: tuple[Arena, ...]) -> None:
+        several = len(inputs.programs) > 1
+        self.program = inputs.programs[number]
+        self.prefix = f"{inputs.name}_{number}" if several else inputs.name
+        self.step_prefix = f"graph_{number}_step" if several else "step"
+        self.arenas = {arena.region: arena for arena in arenas}
+        placements = inputs.plan.placements[number]
+        self.slots = tuple(map(self._slot, placements))
+        at = dict(zip(placements, self.slots, strict=True))
+        self.buffers = {p.buffer: slot for p, slot in at.items() if p.buffer != SCRATCH}
+        self.scratch = {p.first_use: slot for p, slot in at.items() if p.buffer == SCRATCH}
+        self.symbols = {c.name: f"{self.prefix}_{c_ident(c.name)}" for c in self.program.constants}
+        if len(set(self.symbols.values())) != len(self.program.constants):
+            raise StapesError(f"program '{self.program.name:.60}': constants share a name.")
+        self.data = tuple(_data(c, self.symbols[c.name]) for c in self.program.constants)
+
+    def _slot(self, placement: Placement) -> Slot:
+        scratch = placement.buffer == SCRATCH
+        hint = "" if scratch else self.program.buffers[placement.buffer].name
+        short = c_ident(hint.split(";")[0].split("/")[-1])[:24].rstrip("_").upper()
+        kind = f"SCRATCH_{placement.first_use}" if scratch else f"AT_{placement.buffer}_{short}"
+        return Slot(
+            f"{self.prefix.upper()}_{kind}",
+            self.arenas[placement.region],
+            placement.offset_bytes,
+            placement.size_bytes,
+            hint,
+            placement.first_use,
+            placement.last_use,
+        )
+
+    def step(self, index: int) -> str:
+        """The symbol of a step's parameter struct."""
+        return f"{self.step_prefix}_{index}"
+
+
+def _data(constant: Constant, symbol: str) -> Data:
+    values = constant.values
+    if values.ndim != 1 or not len(values) or values.dtype.name not in _C_TYPES:
+        raise StapesError(
+            f"constant '{constant.name:.60}' is {values.dtype} of shape {values.shape}; "
+            "C needs a one-dimensional array that is not empty."
+        )
+    plain = values.astype(np.uint8) if values.dtype == np.bool_ else values
+    return Data(symbol, _C_TYPES[values.dtype.name], plain)
+
+
+class _Arguments:
+    """Operands of one step as C expressions."""
+
+    def __init__(self, names: _Names, step: Step, index: int) -> None:
+        self.names, self.step, self.index = names, step, index
+
+    @singledispatchmethod
+    def text(self, operand: object) -> str:
+        """The argument; StapesError for an operand of unknown kind."""
+        raise StapesError(f"step '{self.step.name:.60}': unknown operand {operand!r:.60}.")
+
+    @text.register
+    def _(self, operand: int) -> str:
+        return c_int(operand)
+
+    @text.register
+    def _(self, operand: BufferRef) -> str:
+        return _pointer(self.names.buffers[operand.index], operand.c_type)
+
+    @text.register
+    def _(self, operand: Constant) -> str:
+        return self.names.symbols[operand.name]
+
+    @text.register
+    def _(self, operand: Params) -> str:
+        return f"&{self.names.step(self.index)}"
+
+    @text.register
+    def _(self, operand: Row0) -> str:
+        return "0"
+
+    @text.register
+    def _(self, operand: Rows) -> str:
+        return c_int(self.step.rows)
+
+    @text.register
+    def _(self, operand: Scratch) -> str:
+        slot = self.names.scratch.get(self.index)
+        return _pointer(slot, "void") if slot else "NULL"
+
+
+def _pointer(slot: Slot, c_type: str) -> str:
+    """A pointer into the arena; by way of void for types whose alignment the offsets keep."""
+    c_type = c_type.replace("const", "").replace("*", "").strip()
+    cast = f"({c_type} *)" if c_type in _BYTE_TYPES else f"({c_type} *)(void *)"
+    return f"{cast}({slot.arena.variable} + {slot.macro})"
+
+
+def _graph(program: Program, number: int, names: _Names) -> GraphContext:
+    if program.groups:
+        raise StapesError(f"program '{program.name:.60}': striped groups cannot be emitted yet.")
+    calls = []
+    structs = []
+    used: dict[int, Arena] = {}
+    for index, step in enumerate(program.steps):
+        arguments = _Arguments(names, step, index)
+        calls.append(
+            Call(
+                index,
+                step.kernel,
+                tuple(arguments.text(operand) for operand in step.operands),
+                step.name,
+                step.macs,
+            )
+        )
+        structs += [
+            _struct(operand, names.step(index), names.symbols)
+            for operand in step.operands
+            if isinstance(operand, Params)
+        ]
+        used |= {slot.arena.index: slot.arena for slot in _slots_of(step, index, names)}
+    return GraphContext(
+        number,
+        program.name,
+        f"run_{number}" if names.step_prefix != "step" else "run",
+        tuple(used[index] for index in sorted(used)),
+        tuple(structs),
+        tuple(calls),
+        tuple(names.buffers[buffer] for buffer in program.inputs),
+        tuple(names.buffers[buffer] for buffer in program.outputs),
+    )
+
+
+def _slots_of(step: Step, index: int, names: _Names) -> Iterator[Slot]:
+    for operand in step.operands:
+        if isinstance(operand, BufferRef):
+            yield names.buffers[operand.index]
+        elif isinstance(operand, Scratch) and index in names.scratch:
+            yield names.scratch[index]
+
+
+def _struct(params: Params, symbol: str, symbols: dict[str, str]) -> Struct:
+    def text(value: int | Constant | None) -> str:
+        if value is None:
+            return "NULL"
+        return symbols[value.name] if isinstance(value, Constant) else c_int(value)
+
+    return Struct(symbol, params.struct, tuple((name, text(v)) for name, v in params.fields))
+
+
+def _speech(speech: SpeechInputs, names: _Names) -> SpeechContext:
+    """The tables and memory of a speech model; StapesError where its words exceed 64 KiB."""
+    ends = np.cumsum([len(word.encode()) for word in speech.words])
+    if ends[-1] > np.iinfo(np.uint16).max:
+        raise StapesError(f"the vocabulary has {ends[-1]} bytes of text; 65535 are supported.")
+    roles = {b.name: i for i, b in enumerate(names.program.buffers) if b.role == "front_end"}
+    tables = {name: Constant(name, values) for name, values in speech.tables.items()}
+    return SpeechContext(
+        speech,
+        tuple((name, _data(table, f"{name}_table")) for name, table in tables.items()),
+        Data("word_ends", "uint16_t", ends.astype(np.uint16)),
+        len(speech.separator.encode()),
+        tuple((b, names.buffers[roles[b]]) for b in ("history", "spectrum", "features")),
+    )

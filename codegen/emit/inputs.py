@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What emit is given, as frozen values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from codegen.emit.filters import RESERVED, c_ident
+from codegen.errors import UserError
+from codegen.memory_plan import MemoryPlan
+from codegen.program import Program
+from codegen.target import Target
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,47}")
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechInputs:
+    """A log-mel front end and CTC decoding around the graph at position `graph`.
+
+    `tables` are the arrays of stapes_log_mel_params; `multiplier`, `offset` and `shift` take a
+    feature to the network's input of `frames` rows; `words` is each class's text, "" for the
+    blank. The graph's program has buffers "history", "spectrum" and "features", role "front_end".
+    """
+
+    tables: Mapping[str, np.ndarray]
+    sample_rate_hz: int
+    frame_samples: int
+    hop_samples: int
+    bands: int
+    multiplier: int
+    offset: int
+    shift: int
+    frames: int
+    input_value_bytes: int
+    words: tuple[str, ...]
+    separator: str
+    blank: int
+    logit_frames: int
+    logit_bytes: int
+    graph: int = 0
+    input: int = 0
+    output: int = 0
+
+    @property
+    def window_samples(self) -> int:
+        """The longest recording."""
+        return self.hop_samples * (self.frames - 1) + self.frame_samples
+
+    @property
+    def text_bytes(self) -> int:
+        """The longest transcript, a word a logit frame, with its NUL."""
+        longest = max(len(word.encode()) for word in self.words)
+        return self.logit_frames * (longest + len(self.separator.encode())) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class EmitInputs:
+    """One project: `sha256` is that of the .tflite or package that the programs come from."""
+
+    name: str
+    target: Target
+    programs: tuple[Program, ...]
+    plan: MemoryPlan
+    sha256: str
+    source_name: str
+    speech: SpeechInputs | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a name that cannot prefix C symbols."""
+        check_name(self.name)
+
+
+def check_name(name: str) -> str:
+    """`name` if it can prefix C symbols; UserError otherwise."""
+    if not _NAME.fullmatch(name) or name in RESERVED or name.lower().startswith("stapes"):
+        raise UserError(
+            f"the name '{name:.60}' cannot prefix C symbols: it must be 1 to 48 letters, digits "
+            f"and underscores, start with a letter, be no C keyword and not start with 'stapes'; "
+            f"--name {default_name(name)} would do."
+        )
+    return name
+
+
+def default_name(text: str) -> str:
+    """A valid name that resembles `text`, such as a file's stem."""
+    ident = c_ident(text).lower()
+    return f"model_{ident}"[:48].rstrip("_") if ident.startswith("stapes") else ident

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which files of firmware/ one project needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from codegen.data import data_folder
+from codegen.errors import StapesError
+from codegen.target import Board, Target
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+
+
+def runtime_files(kernels: Iterable[str], target: Target, *, speech: bool) -> dict[str, bytes]:
+    """The runtime's files by path: named kernels, the model interface, speech, and headers."""
+    found: dict[str, bytes] = {}
+    firmware = data_folder("firmware")
+    for kernel in kernels:
+        _add(firmware, _kernel(firmware, kernel, target.features), found)
+    for folder in ("runtime", "speech") if speech else ("runtime",):
+        for path in sorted((firmware / folder).glob("*.c")):
+            _add(firmware, PurePosixPath(folder, path.name), found)
+    _add(firmware, PurePosixPath("include/stapes/generated.h"), found)
+    return {path: found[path] for path in sorted(found)}
+
+
+def board_files(board: Board, *, speech: bool) -> dict[str, bytes]:
+    """The hand-written files of board/: start-up, input and output, and the record server."""
+    boards = data_folder("firmware") / "boards"
+    core = "cortex_m" if board.machine else "host"
+    names = ["board.h", "records.c", "records.h"]
+    names += ["records_speech.c" if speech else "records_tensors.c"]
+    folders = (core, "freestanding") if board.machine else (core,)
+    names += [f"{folder}/{p.name}" for folder in folders for p in (boards / folder).glob("*.[ch]")]
+    return {name: (boards / name).read_bytes() for name in sorted(names)}
+
+
+def _kernel(firmware: Path, kernel: str, features: tuple[str, ...]) -> PurePosixPath:
+    """The fastest variant of a kernel that the core can run."""
+    for variant in ("mve", "dsp", "portable"):
+        path = PurePosixPath("kernels", variant, f"{kernel}.c")
+        if (variant in features or variant == "portable") and (firmware / path).is_file():
+            return path
+    raise StapesError(f"the firmware has no kernel '{kernel}'; this is a fault of stapes.")
+
+
+def _add(firmware: Path, path: PurePosixPath, found: dict[str, bytes]) -> None:
+    """Add `path`, and what it includes, to `found`."""
+    if str(path) in found:
+        return
+    data = (firmware / path).read_bytes()
+    found[str(path)] = data
+    for name in _INCLUDE.findall(data.decode("utf-8")):
+        beside, public = path.parent / name, PurePosixPath("include", name)
+        if (firmware / beside).is_file():
+            _add(firmware, beside, found)
+        elif (firmware / public).is_file():
+            _add(firmware, public, found)
+        else:
+            raise StapesError(f"firmware/{path} includes '{name}', which does not exist.")

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a folder of files appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from codegen.errors import StapesError, UserError
+
+
+def write_folder(
+    files: Mapping[str, bytes], folder: Path, marker: str, *, overwrite: bool = False
+) -> None:
+    """Write `files` beside `folder`, then rename.
+
+    Raises UserError where `folder` is in the way: it may be absent, empty, or, when `overwrite`
+    is set, hold `marker`. Raises StapesError where the disk fails; nothing is left then.
+    """
+    _check_free(folder, marker, overwrite)
+    part: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        new = part / "new"
+        for path, data in files.items():
+            target = new / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        if folder.exists():
+            os.rename(folder, part / "old")
+        try:
+            os.rename(new, folder)
+        except OSError:
+            if (part / "old").exists():
+                os.rename(part / "old", folder)
+            raise
+    except OSError as error:
+        raise StapesError(
+            f"cannot write {folder}: {error.strerror or error}. Nothing was left there; make room "
+            "or choose another folder."
+        ) from error
+    finally:
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _check_free(folder: Path, marker: str, overwrite: bool) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UserError(f"{folder} exists and is not a folder; choose another output folder.")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / marker).is_file():
+        raise UserError(
+            f"{folder} exists and holds no stapes project ({marker} is missing); choose another "
+            "folder or empty it."
+        )
+    if not overwrite:
+        raise UserError(
+            f"{folder} holds a stapes project already; ask to overwrite it or choose another "
+            "folder."
+        )

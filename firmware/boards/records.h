@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records in, records out: the protocol of every board's main.
+ *
+ * Input:  {uint32 bytes, payload} repeated, little-endian. The payload is 16-bit PCM for a speech
+ *         model, the input tensors one after another for any other.
+ * Output: {uint32 status, uint64 instructions, uint32 bytes, text, uint32 bytes, outputs of the
+ *         last graph} for each input record.
+ */
+#ifndef STAPES_RECORDS_H
+#define STAPES_RECORDS_H
+
+#include "stapes/stapes.h"
+
+typedef struct record_server record_server;
+
+/* Consume the payload of one record and leave status, instructions and text in the server. */
+typedef int (*record_handler)(record_server *server, uint32_t payload_bytes);
+
+struct record_server {
+    const stapes_model *model;
+    stapes_context *context;
+    char *text;
+    size_t text_capacity;
+    /* What one record came to. */
+    stapes_status status;
+    uint64_t instructions;
+    size_t text_bytes;
+};
+
+/* Serve all records of the input file; the process's exit code. */
+int records_serve(record_server *server, record_handler handle, int argc, char **argv);
+
+/* Read past `count` bytes of the input; BOARD_OK or an exit code. */
+int records_skip(uint32_t count);
+
+/* The two handlers. */
+int records_speech(record_server *server, uint32_t payload_bytes);
+int records_tensors(record_server *server, uint32_t payload_bytes);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What generated sources use: where data lies, and the hook between steps. */
+#ifndef STAPES_GENERATED_H
+#define STAPES_GENERATED_H
+
+#include "stapes/stapes.h"
+
+/* A linker script that knows nothing of stapes keeps weights with .rodata and arenas with .bss.
+ * Define these, or name the sections in the linker script, to place them elsewhere. */
+#ifndef STAPES_WEIGHTS_SECTION
+#ifdef __ELF__
+#define STAPES_WEIGHTS_SECTION __attribute__((section(".rodata.stapes_weights")))
+#else
+#define STAPES_WEIGHTS_SECTION
+#endif
+#endif
+
+#ifndef STAPES_ARENA_SECTION
+#ifdef __ELF__
+#define STAPES_ARENA_SECTION __attribute__((section(".bss.stapes_arena")))
+#else
+#define STAPES_ARENA_SECTION
+#endif
+#endif
+
+/* Call the context's hook after step `step`; true when the run must stop. */
+static inline int stapes_stopped(const stapes_context *context, int32_t step) {
+    return context->on_step != NULL && context->on_step(context->user, step) != 0;
+}
+
+#endif
