@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from codegen.errors import UserError
 from codegen.memory_plan import UNATTRIBUTED, Footprint, FootprintRow
-from codegen.target import Region
 
 #: The region's name of addresses in none of the regions.
 NOWHERE = "[no region]"
@@ -21,12 +20,35 @@ _WRITABLE, _ALLOCATED, _CODE = 0x1, 0x2, 0x4  # SHF_WRITE, SHF_ALLOC, SHF_EXECIN
 #: Whole sections that are one component.
 _SECTIONS = {
     ".stapes_weights": "weights",
-    ".stapes_arena": "activations and scratch",
+    ".stapes_arena": "arena",
     ".stack": "stack",
     ".vectors": "vector table",
 }
 #: Components of other symbols by the start of their names; the first match counts.
-_PREFIXES = {"stapes_": "stapes runtime", "board_": "board", "semihosting_": "board"}
+_PREFIXES = {"stapes_": "kernels and runtime", "board_": "board", "semihosting_": "board"}
+
+
+def model_prefixes(model: str) -> dict[str, str]:
+    """Components of the symbols that a generated model called `model` defines."""
+    return {
+        f"{model}_model": "model description",
+        f"{model}_speech": "speech description",
+        f"{model}_": "weights",
+        "step_": "kernel parameters",
+        "graph_": "kernel parameters",
+        "graphs": "model description",
+        "arena_bytes": "model description",
+        "run_inputs": "model description",
+        "run_outputs": "model description",
+        "run": "model code",
+        "words": "vocabulary",
+        "word_ends": "vocabulary",
+        "text": "transcript",
+        **{
+            f"{table}_table": "front-end tables"
+            for table in ("window", "sine", "log2", "starts", "rises")
+        },
+    }
 
 
 @dataclass(frozen=True)
@@ -47,13 +69,15 @@ class _Section:
 
 
 def read_elf(
-    data: bytes, regions: Sequence[Region], prefixes: Mapping[str, str] | None = None
+    data: bytes,
+    regions: Sequence[tuple[str, int, int]],
+    prefixes: Mapping[str, str] | None = None,
 ) -> Footprint:
     """The footprint of a linked firmware; rows of a section sum to its size.
 
-    `regions` give names to addresses (a board's, where it stands in for a target). `prefixes`
-    (start of a symbol's name to component) come before the runtime's own. Initialised variables
-    count twice: where they live, and where their first values are stored. Raises UserError for
+    `regions` are (name, base, bytes) as linked: a board's addresses where it stands in for a
+    target. `prefixes` (such as `model_prefixes`) come before the runtime's own. Variables
+    with first values count twice: where they live and where those are stored. UserError for
     bytes that are no ELF.
     """
     sections, symbols = _parse(data)
@@ -73,11 +97,9 @@ def read_elf(
     return Footprint(tuple(rows), "linked")
 
 
-def _region(address: int, regions: Sequence[Region]) -> str:
-    for region in regions:
-        if region.base <= address < region.base + region.size_bytes:
-            return region.name
-    return NOWHERE
+def _region(address: int, regions: Sequence[tuple[str, int, int]]) -> str:
+    found = (name for name, base, length in regions if base <= address < base + length)
+    return next(found, NOWHERE)
 
 
 def _components(

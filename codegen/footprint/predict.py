@@ -6,8 +6,10 @@ Structs are those of firmware/include/stapes/stapes.h on a 32-bit core.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+
+import numpy as np
 
 from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
 from codegen.program import Params, Program
@@ -18,15 +20,17 @@ WEIGHTS_SECTION = ".stapes_weights"
 STACK_SECTION = ".stack"
 CONSTANTS_SECTION = ".rodata"
 VARIABLES_SECTION = ".bss"
+#: The section's name of rows that stand for the caller's memory, wherever it may be.
+CALLERS_SECTION = "[caller]"
 
 #: Each array of weights starts at a multiple of this, or of its type's size.
 WEIGHTS_ALIGNMENT_BYTES = 4
 
 _WORD = 4
-_CONTEXT_BYTES = 2 * 4 * _WORD + 2 * _WORD + 2 * _WORD  # 2 x STAPES_MAX_ARENAS, hook, counters
 _TENSOR_BYTES = 3 * _WORD
 _GRAPH_BYTES = 5 * _WORD
 _MODEL_BYTES = 5 * _WORD
+_SPEECH_BYTES = 136  # struct stapes_speech
 
 
 def predict(
@@ -35,15 +39,16 @@ def predict(
     target: Target,
     extras: Sequence[FootprintRow] = (),
 ) -> Footprint:
-    """Everything live while transcribing, and the constants, with `extras` (front-end tables,
-    vocabulary, the caller's PCM) as the rooms that own them count them; code is not in it."""
+    """Everything live while transcribing, and the constants; code is not in it.
+
+    The context lies on the caller's stack. `extras` are rows of other owners, as `speech_rows`.
+    """
     constant = partial(FootprintRow, region=target.constants, kind="constant")
     rows = [
         *(
-            FootprintRow("activations and scratch", ARENA_SECTION, region, size, "ram")
+            FootprintRow("arena", ARENA_SECTION, region, size, "ram")
             for region, size in plan.arena_bytes
         ),
-        FootprintRow("context", VARIABLES_SECTION, target.stack, _CONTEXT_BYTES, "ram"),
         FootprintRow("stack", STACK_SECTION, target.stack, target.stack_bytes, "ram"),
         constant("weights", WEIGHTS_SECTION, size_bytes=weights_bytes(programs)),
         constant("kernel parameters", CONSTANTS_SECTION, size_bytes=params_bytes(programs)),
@@ -55,6 +60,31 @@ def predict(
         *extras,
     ]
     return Footprint(tuple(row for row in rows if row.size_bytes > 0))
+
+
+def speech_rows(
+    target: Target,
+    tables: Mapping[str, np.ndarray],
+    words: Sequence[str],
+    text_bytes: int,
+    pcm_bytes: int = 0,
+) -> tuple[FootprintRow, ...]:
+    """What a speech model adds: the front end's tables, the vocabulary, text, the caller's PCM.
+
+    Memory of the front end is part of the arena. `pcm_bytes` is what the caller holds at once.
+    """
+    constant = partial(FootprintRow, section=CONSTANTS_SECTION, region=target.constants)
+    table_bytes = sum(-(-table.nbytes // _WORD) * _WORD for table in tables.values())
+    ends_bytes = 2 * len(words)
+    vocabulary = sum(len(word.encode()) for word in words) + 1 + ends_bytes
+    rows = [
+        constant("front-end tables", size_bytes=table_bytes, kind="constant"),
+        constant("vocabulary", size_bytes=vocabulary, kind="constant"),
+        constant("speech description", size_bytes=_SPEECH_BYTES, kind="constant"),
+        FootprintRow("transcript", VARIABLES_SECTION, target.stack, text_bytes, "ram"),
+        FootprintRow("caller's PCM", CALLERS_SECTION, target.stack, pcm_bytes, "caller"),
+    ]
+    return tuple(row for row in rows if row.size_bytes > 0)
 
 
 def weights_bytes(programs: Sequence[Program]) -> int:

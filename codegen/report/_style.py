@@ -38,7 +38,7 @@ ul { list-style: none; margin: 0; padding: 0; }
 .over { font-style: normal; font-weight: 600; color: var(--over); }
 .bar { display: flex; height: 14px; margin: 8px 0 10px; border-radius: 7px; overflow: hidden;
   background: var(--line); }
-.bar span { min-width: 3px; } .bar span + span { border-left: 1px solid var(--paper); }
+.bar span { min-width: 2px; }
 .budget ul { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr));
   gap: 3px 32px; font-size: 13px; }
 .budget li { display: flex; align-items: baseline; gap: 8px; }

@@ -89,8 +89,8 @@ def _cards(report: BuildReport) -> str:
     arena, bound = report.plan.total_bytes, report.plan.lower_bound_bytes
     over = "at the lower bound" if arena == bound else f"lower bound {figures.size(bound)}"
     cards += [
-        ("RAM while transcribing", figures.size(report.ram_bytes), "arena, stack and context"),
-        ("Activations", figures.size(arena), over),
+        ("RAM while transcribing", figures.size(report.ram_bytes), "arena, stack, transcript"),
+        ("Arena", figures.size(arena), over),
         ("Constants", figures.size(report.constant_bytes), "weights, tables, parameters"),
     ]
     inner = "".join(
