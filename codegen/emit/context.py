@@ -50,8 +50,7 @@ class Slot:
     offset_bytes: int
     size_bytes: int
     hint: str
-    first_use: int
-    last_use: int
+    life: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,24 +182,30 @@ class _Names:
         self.buffers = {p.buffer: slot for p, slot in at.items() if p.buffer != SCRATCH}
         self.scratch = {p.first_use: slot for p, slot in at.items() if p.buffer == SCRATCH}
         self.symbols = {c.name: f"{self.prefix}_{c_ident(c.name)}" for c in self.program.constants}
-        if len(set(self.symbols.values())) != len(self.program.constants):
-            raise StapesError(f"program '{self.program.name:.60}': constants share a name.")
+        taken = {f"{inputs.name}_model", f"{inputs.name}_speech"} & set(self.symbols.values())
+        if taken or len(set(self.symbols.values())) != len(self.program.constants):
+            raise StapesError(f"program '{self.program.name:.60}': constants share a name of C.")
         self.data = tuple(_data(c, self.symbols[c.name]) for c in self.program.constants)
 
     def _slot(self, placement: Placement) -> Slot:
-        scratch = placement.buffer == SCRATCH
-        hint = "" if scratch else self.program.buffers[placement.buffer].name
-        short = c_ident(hint.split(";")[0].split("/")[-1])[:24].rstrip("_").upper()
-        kind = f"SCRATCH_{placement.first_use}" if scratch else f"AT_{placement.buffer}_{short}"
+        buffer, steps = placement.buffer, len(self.program.steps)
+        kind = f"SCRATCH_{placement.first_use}" if buffer == SCRATCH else self._kind(buffer)
+        first = "before" if placement.first_use < 0 else f"step {placement.first_use}"
+        last = "after" if placement.last_use >= steps else f"step {placement.last_use}"
         return Slot(
             f"{self.prefix.upper()}_{kind}",
             self.arenas[placement.region],
             placement.offset_bytes,
             placement.size_bytes,
-            hint,
-            placement.first_use,
-            placement.last_use,
+            "" if buffer == SCRATCH else self.program.buffers[buffer].name,
+            first if placement.last_use == placement.first_use else f"{first} to {last}",
         )
+
+    def _kind(self, buffer: int) -> str:
+        """AT_ and the buffer's name, its number first where another one has that name."""
+        idents = [c_ident(each.name).upper() for each in self.program.buffers]
+        unique = idents.count(idents[buffer]) == 1
+        return f"AT_{idents[buffer]}" if unique else f"AT_{buffer}_{idents[buffer]}"
 
     def step(self, index: int) -> str:
         """The symbol of a step's parameter struct."""

@@ -16,6 +16,12 @@ from codegen.program import Program
 from codegen.target import Target
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,47}")
+_TAKEN = frozenset(
+    """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal
+    stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads
+    time uchar wchar wctype arm_acle arm_mve
+    all board board_config clean counter firmware main records run semihosting step test""".split()
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +83,21 @@ class EmitInputs:
 
 def check_name(name: str) -> str:
     """`name` if it can prefix C symbols; UserError otherwise."""
-    if not _NAME.fullmatch(name) or name in RESERVED or name.lower().startswith("stapes"):
+    if not _NAME.fullmatch(name) or _is_taken(name):
         raise UserError(
             f"the name '{name:.60}' cannot prefix C symbols: it must be 1 to 48 letters, digits "
-            f"and underscores, start with a letter, be no C keyword and not start with 'stapes'; "
-            f"--name {default_name(name)} would do."
+            f"and underscores, start with a letter, be no keyword or header of C and not start "
+            f"with 'stapes'; --name {default_name(name)} would do."
         )
     return name
 
 
+def _is_taken(name: str) -> bool:
+    """Whether a keyword, a header, or a file or target of the project has this name."""
+    return name in RESERVED or name.lower() in _TAKEN or name.lower().startswith("stapes")
+
+
 def default_name(text: str) -> str:
     """A valid name that resembles `text`, such as a file's stem."""
-    ident = c_ident(text).lower()
-    return f"model_{ident}"[:48].rstrip("_") if ident.startswith("stapes") else ident
+    ident = c_ident(text).lower()[:42].rstrip("_")
+    return f"model_{ident}" if _is_taken(ident) else ident

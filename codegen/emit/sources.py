@@ -22,9 +22,11 @@ def runtime_files(kernels: Iterable[str], target: Target, *, speech: bool) -> di
         _add(firmware, _kernel(firmware, kernel, target.features), found)
     for folder in ("runtime", "speech") if speech else ("runtime",):
         for path in sorted((firmware / folder).glob("*.c")):
-            _add(firmware, PurePosixPath(folder, path.name), found)
+            if speech or not _is_speech(path):
+                _add(firmware, PurePosixPath(folder, path.name), found)
     _add(firmware, PurePosixPath("include/stapes/generated.h"), found)
-    return {path: found[path] for path in sorted(found)}
+    # firmware/runtime/ is the project's runtime/ itself
+    return {path.removeprefix("runtime/"): found[path] for path in sorted(found)}
 
 
 def board_files(board: Board, *, speech: bool) -> dict[str, bytes]:
@@ -36,6 +38,10 @@ def board_files(board: Board, *, speech: bool) -> dict[str, bytes]:
     folders = (core, "freestanding") if board.machine else (core,)
     names += [f"{folder}/{p.name}" for folder in folders for p in (boards / folder).glob("*.[ch]")]
     return {name: (boards / name).read_bytes() for name in sorted(names)}
+
+
+def _is_speech(path: Path) -> bool:
+    return "stapes/speech.h" in _INCLUDE.findall(path.read_text(encoding="utf-8"))
 
 
 def _kernel(firmware: Path, kernel: str, features: tuple[str, ...]) -> PurePosixPath:

@@ -19,9 +19,10 @@ enum { MODE_READ_BINARY = 1, MODE_WRITE = 4, MODE_WRITE_BINARY = 5 };
 
 #define STOPPED_BY_APPLICATION 0x20026u
 
-static int32_t console = -1;
-static int32_t input = -1;
-static int32_t output = -1;
+/* File handles, which are never 0. */
+static int32_t console;
+static int32_t input;
+static int32_t output;
 
 static int32_t call(uint32_t operation, const void *arguments) {
     register uint32_t r0 __asm("r0") = operation;
@@ -91,11 +92,11 @@ int board_open(int argc, char **argv) {
     console = open_file(":tt", MODE_WRITE);
     input = open_file(names[1], MODE_READ_BINARY);
     output = open_file(names[2], MODE_WRITE_BINARY);
-    return input >= 0 && output >= 0 ? BOARD_OK : BOARD_ERROR_FILE;
+    return input > 0 && output > 0 ? BOARD_OK : BOARD_ERROR_FILE;
 }
 
 int board_close(void) {
-    const int closed = output < 0 || close_file(output) == 0;
+    const int closed = output <= 0 || close_file(output) == 0;
     return closed ? BOARD_OK : BOARD_ERROR_FILE;
 }
 
@@ -110,7 +111,7 @@ int board_write(const void *bytes, size_t count) {
 }
 
 void board_print(const char *text, size_t count) {
-    if (count != 0) {
+    if (count != 0 && console > 0) {
         write_file(console, text, count);
     }
 }
