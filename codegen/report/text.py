@@ -48,7 +48,7 @@ def accuracy_view(accuracy: Accuracy) -> RenderableType:
     table = _table("WER", "engine", ">WER", ">sub", ">del", ">ins", ">words", ">clips")
     for row in accuracy.rows:
         table.add_row(
-            Text(row.engine),
+            Text(clean(row.engine)),
             f"{row.wer:.2f} %",
             *(f"{n:,}" for n in (row.substitutions, row.deletions, row.insertions)),
             f"{row.words:,}",
@@ -82,11 +82,11 @@ def footprint_view(footprint: Footprint, target: Target) -> RenderableType:
         used = percent(total, has) + (f", {total - has:,} B too many" if over else "")
         of = f"of {size(has)}" if region in available else "not of the target"
         style = "bold red" if over else "bold"
-        table.add_row(Text(region), of, "", f"{total:,}", size(total), used, style=style)
+        table.add_row(Text(clean(region)), of, "", f"{total:,}", size(total), used, style=style)
         for row in footprint.rows:
             if row.region == region:
                 cells = (f"{row.size_bytes:,}", size(row.size_bytes), "")
-                table.add_row("", Text(row.component), Text(row.section), *cells)
+                table.add_row("", Text(clean(row.component)), Text(clean(row.section)), *cells)
     ram, constant = footprint.kind_bytes("ram"), footprint.kind_bytes("constant")
     code = footprint.kind_bytes("code")
     line = f"RAM while transcribing {size(ram)}, constants {size(constant)}"
@@ -127,13 +127,15 @@ def files_view(files: Sequence[FileRow]) -> RenderableType:
     """What was written where."""
     table = _table("Written", "path", "what", ">size")
     for row in files:
-        table.add_row(Text(clean(row.path, 200)), Text(row.what), size(row.size_bytes))
+        table.add_row(Text(clean(row.path, 200)), Text(clean(row.what)), size(row.size_bytes))
     return table
 
 
 def _table(title: str, *columns: str) -> Table:
     """A table whose columns that start with ">" hold numbers."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=Text(clean(title, 100)), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
+    )
     for column in columns:
         right = column.startswith(">")
         table.add_column(
