@@ -8,7 +8,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 
 @contextmanager
@@ -26,7 +26,12 @@ def quiet() -> Iterator[None]:
             os.dup2(sink.fileno(), 1)
             os.dup2(sink.fileno(), 2)
             try:
-                yield
+                with (
+                    open(os.dup(sink.fileno()), "w", encoding="utf-8", errors="replace") as text,
+                    redirect_stdout(text),
+                    redirect_stderr(text),
+                ):
+                    yield
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()

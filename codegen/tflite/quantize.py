@@ -145,7 +145,9 @@ def _compacted(graph: Graph) -> Graph:
 
 def check_integer(graph: Graph) -> None:
     """Raise UserError unless every tensor is an integer and every weight has zero point 0."""
-    for operator in graph.operators:
+    # An operator that stays float stands between conversions; it is the one to name.
+    conversions = ("QUANTIZE", "DEQUANTIZE")
+    for operator in sorted(graph.operators, key=lambda o: o.kind in conversions):
         where = f"{operator.kind} '{graph.tensors[operator.outputs[0]].name}'"
         for index in (*operator.inputs, *operator.outputs):
             if index == -1:

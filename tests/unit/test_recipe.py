@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recipes: what they say, and what they may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from codegen.errors import UserError
+from codegen.ptq.recipe import Recipe, Rule, load_recipe, recipe_from
+
+
+def _load(tmp_path: Path, text: str) -> Recipe:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe(path)
+
+
+def test_a_recipe_is_read(tmp_path: Path) -> None:
+    recipe = _load(
+        tmp_path,
+        'mode = "static16"\nweight_bits = 8\nblock_size = 0\nmethods = []\n'
+        '[[rules]]\nscope = "head"\nmode = "static8"\n',
+    )
+    assert recipe == Recipe("static16", rules=(Rule("head", "static8"),))
+    assert recipe_from(recipe.as_dict()) == recipe
+
+
+def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
+    assert _load(tmp_path, "") == Recipe.for_mode("static8")
+
+
+def test_the_last_match_wins() -> None:
+    recipe = Recipe(rules=(Rule("blocks/.*", "static16"), Rule("blocks/1", "static8")))
+    found = recipe.for_operators(["stem", "blocks/0", "blocks/1"])
+    assert [rule.mode for rule in found] == ["static8", "static16", "static8"]
+
+
+def test_a_scope_matches_whole_names() -> None:
+    assert not Rule("block").matches("blocks")
+    assert Rule("block.").matches("blocks")
+
+
+def test_a_rule_that_matches_nothing_is_an_error() -> None:
+    recipe = Recipe(rules=(Rule("enocder/.*", "static16"),))
+    with pytest.raises(UserError, match=r"'enocder/\.\*' matches none of the 2 operators"):
+        recipe.for_operators(["stem", "head"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('mod = "static8"', "unknown key 'mod'; allowed are mode, weight_bits"),
+        ('mode = "static4"', 'mode = "static4"; supported is "static8" or "static16"'),
+        ('mode = "dynamic8"', 'mode = "dynamic8"; supported is'),
+        ("weight_bits = 4", "weight_bits = 4; supported is 8"),
+        ("weight_bits = true", "weight_bits = true; supported is 8"),
+        ("weight_bits = 8.0", r"weight_bits = 8\.0; supported is 8"),
+        ("block_size = 32", "block_size = 32; supported is 0"),
+        ('methods = ["gptq"]', r'methods = \["gptq"\]; supported is \[\]'),
+        ('methods = "gptq"', "list of names"),
+        ("rules = 3", "tables"),
+        ("rules = [3]", "tables"),
+        ('[[rules]]\nmode = "static8"', "lacks its scope"),
+        ("[[rules]]\nscope = 3", "lacks its scope"),
+        ('[[rules]]\nscope = "("', "not a regular expression"),
+        ('[[rules]]\nscope = "a"\nbits = 4', "unknown key 'bits'"),
+        ('[[rules]]\nscope = "a"\nweight_bits = 4', "rule with scope 'a' says weight_bits = 4"),
+        ("mode = ", "not TOML"),
+        ("mode = 1\nmode = 2", "not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        _load(tmp_path, text)
+    assert "recipe.toml" in str(caught.value)
+
+
+def test_a_file_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load_recipe(tmp_path / "absent.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="not TOML"):
+        load_recipe(tmp_path / "binary.toml")
