@@ -28,6 +28,10 @@ static int32_t rounded(int64_t product) {
 }
 
 static complex32 rotate(int32_t re, int32_t im, complex32 w) {
+    if (w.im == 0) { /* a third of the butterflies: w is 1, never -1 */
+        const complex32 same = {re, im};
+        return same;
+    }
     const complex32 z = {rounded((int64_t)re * w.re - (int64_t)im * w.im),
                          rounded((int64_t)im * w.re + (int64_t)re * w.im)};
     return z;
