@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where templates/, targets/ and firmware/ lie: in the wheel, or beside the package in a checkout."""
+"""Where templates/, targets/ and firmware/ lie: in the wheel, or beside codegen/."""
 
 from pathlib import Path
 

@@ -7,14 +7,10 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-
-def json_option() -> Any:
-    """The --json option, the same in every command."""
-    return typer.Option(False, "--json", help="Print JSON instead of text.")
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def print_json(value: Any) -> None:
@@ -52,3 +48,15 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
 def say(text: str) -> None:
     """Tell on stderr what is being done, so that stdout holds only results."""
     print(text, file=sys.stderr, flush=True)
+
+
+def page(renderable: RenderableType) -> None:
+    """Print a report: in colour and as wide as a terminal, plain and 100 columns elsewhere."""
+    from rich.console import Console
+
+    from codegen.report.text import to_text
+
+    if sys.stdout.isatty():
+        Console().print(renderable)
+    else:
+        print(to_text(renderable), end="")

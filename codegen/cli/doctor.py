@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import typer
 
-from codegen.cli._output import json_option, print_json, print_table
+from codegen.cli._options import Json
+from codegen.cli._output import print_json, print_table
 
 
-def command(as_json: bool = json_option()) -> None:
+def command(as_json: Json = False) -> None:
     """Say what this machine has, what is missing, and which command brings it.
 
     Exit code 1 when something that a build needs is missing.

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from codegen.cli._output import json_option, print_json, print_table
+from codegen.cli._options import Json
+from codegen.cli._output import print_json, print_table
 
 
-def command(as_json: bool = json_option()) -> None:
+def command(as_json: Json = False) -> None:
     """List the targets: core, clock, emulating board and memories."""
     from dataclasses import asdict
 

@@ -20,7 +20,7 @@ def write_folder(
     Raises UserError where `folder` is in the way: it may be absent, empty, or, when `overwrite`
     is set, hold `marker`. Raises StapesError where the disk fails; nothing is left then.
     """
-    _check_free(folder, marker, overwrite)
+    check_free(folder, marker, overwrite)
     part: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -48,18 +48,18 @@ def write_folder(
             shutil.rmtree(part, ignore_errors=True)
 
 
-def _check_free(folder: Path, marker: str, overwrite: bool) -> None:
+def check_free(folder: Path, marker: str, overwrite: bool) -> None:
+    """Raise UserError where `folder` is in the way of `write_folder`."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UserError(f"{folder} exists and is not a folder; choose another output folder.")
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not (folder / marker).is_file():
         raise UserError(
-            f"{folder} exists and holds no stapes project ({marker} is missing); choose another "
+            f"{folder} exists and stapes did not write it ({marker} is missing); choose another "
             "folder or empty it."
         )
     if not overwrite:
         raise UserError(
-            f"{folder} holds a stapes project already; ask to overwrite it or choose another "
-            "folder."
+            f"{folder} exists already; choose another output folder, or --force to replace it."
         )

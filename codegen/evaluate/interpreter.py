@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from codegen.errors import UserError
+from codegen.evaluate.engines import Engine
 
 #: What an engine is called in reports -> LiteRT's name for its set of kernels.
 RESOLVERS = {
@@ -46,3 +48,22 @@ class Interpreter:
             self._interpreter.set_tensor(detail["index"], value.reshape(detail["shape"]))
         self._interpreter.invoke()
         return tuple(self._interpreter.get_tensor(detail["index"]) for detail in self._outputs)
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """Makes engines that run one network: PCM by `features` to its input, its output by `decode`.
+
+    `features` gives an array of the network's input type and size, `decode` takes its first output;
+    both must be picklable, since engines are made in other processes.
+    """
+
+    tflite: bytes
+    features: Callable[[np.ndarray], np.ndarray]
+    decode: Callable[[np.ndarray], str]
+    resolver: str = "reference"
+
+    def __call__(self) -> Engine:
+        """A new engine with an interpreter of its own."""
+        interpreter = Interpreter(self.tflite, self.resolver)
+        return lambda pcm: self.decode(interpreter.run([self.features(pcm)])[0])

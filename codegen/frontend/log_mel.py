@@ -142,6 +142,7 @@ class LogMel:
         return (
             Buffer("history", 2 * self.frame_samples, "front_end"),
             Buffer("spectrum", 4 * fixed.FFT_SAMPLES, "front_end"),
+            Buffer("features", 2 * self.bands, "front_end"),
         )
 
     def _chunks(self, pcm: Ints) -> Iterator[NDArray[Any]]:

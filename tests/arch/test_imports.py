@@ -34,8 +34,10 @@ ALSO = {
     "ptq": {"models"},
     "tflite": {"ptq"},
     "emit": ROOMS,
-    "pipeline": ROOMS | {"emit", "lower"},
-    "cli": ROOMS | {"emit", "lower", "pipeline"},
+    "measure": ROOMS,
+    "pipeline": ROOMS | {"emit", "lower", "measure"},
+    "build": ROOMS | {"emit", "measure", "pipeline"},
+    "cli": ROOMS | {"build", "emit", "lower", "measure", "pipeline"},
     "__main__": {"cli"},
 }
 HEAVY = {"torch", "transformers", "litert_torch", "ai_edge_quantizer", "safetensors"}

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments and options that several commands share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Source = Annotated[
+    Path, typer.Argument(help="A speech package's folder, or any integer .tflite file.")
+]
+TargetName = Annotated[
+    str,
+    typer.Option("--target", "-t", help="A name from `stapes targets`, or a TOML file of one."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace what stapes wrote into the output folder before.")
+]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, max=256, help="Processes that work on recordings.")
+]
+Recipe = Annotated[
+    Path | None,
+    typer.Option(help="A TOML that sets the mode and exceptions by scope; instead of --mode."),
+]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        help="static8 (int8 activations) or static16 (int16 activations); weights are int8. "
+        "Default: static8.",
+        show_default=False,
+    ),
+]
+Calibration = Annotated[
+    Path | None,
+    typer.Option(
+        help='JSON lines of {"audio", "text"}: recordings that set the ranges of activations; '
+        "200 or more are advised."
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(help='JSON lines of {"audio", "text"}: recordings to measure WER on.'),
+]

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`stapes build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from codegen.cli._options import Calibration, Data, Force, Jobs, Json, Mode, Recipe, TargetName
+from codegen.cli._output import page, say
+
+
+def command(
+    source: Annotated[
+        Path, typer.Argument(help="A checkpoint's folder, a speech package, or a .tflite file.")
+    ],
+    target: TargetName,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for everything.")],
+    mode: Mode = None,
+    recipe: Recipe = None,
+    calibration: Calibration = None,
+    data: Data = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Prefix of the model's C names. Default: made from the source's name."),
+    ] = None,
+    jobs: Jobs = 2,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Do everything in order: quantize (a checkpoint), plan, measure WER (with --data), write the
+    C project, compile it, and print one page of what came of it.
+
+    Defaults: mode static8, no WER without --data, compiler arm-none-eabi-gcc.
+    """
+    from codegen import build, pipeline
+    from codegen.report.data import build_data, to_json
+    from codegen.report.text import build_view
+
+    request = build.BuildRequest(
+        source,
+        pipeline.find_target(target),
+        pipeline.find_recipe(mode, recipe),
+        calibration,
+        data,
+        name,
+        jobs,
+    )
+    report = build.build(request, output, overwrite=force, notify=say)
+    if as_json:
+        print(to_json(build_data(report)), end="")
+    else:
+        page(build_view(report))
+        print(f"Everything is in {output}; next: stapes run {output / 'project'}")
+        print(f"The same as a page: {output / 'report.html'}")

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`stapes quantize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from codegen.cli._options import Calibration, Force, Mode, Recipe
+from codegen.cli._output import say
+
+
+def command(
+    source: Annotated[Path, typer.Argument(help="A checkpoint: config.json, model.safetensors.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The package's folder.")],
+    calibration: Calibration = None,
+    mode: Mode = None,
+    recipe: Recipe = None,
+    force: Force = False,
+) -> None:
+    """Make a speech package of integers from a checkpoint."""
+    from codegen import pipeline
+    from codegen.package import save_package
+
+    package = pipeline.quantize(
+        source, pipeline.calibration_manifest(calibration), pipeline.find_recipe(mode, recipe), say
+    )
+    save_package(package, output, overwrite=force)
+    sizes = ", ".join(f"{g.name}.tflite {len(g.data):,} bytes" for g in package.graphs)
+    print(f"{output}: {package.recipe['mode']}, {sizes}; sha256 {package.graphs[0].sha256}")

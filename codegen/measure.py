@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Word error rate of a package: its networks as engines, beside its float model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codegen.errors import UserError
+from codegen.package import SpeechPackage
+
+if TYPE_CHECKING:
+    from codegen.evaluate.corpus import Clip
+    from codegen.evaluate.engines import EngineFactory, Progress
+    from codegen.evaluate.wer import Score, WerReport
+    from codegen.frontend.log_mel import LogMel
+    from codegen.report.types import Accuracy, WerRow
+
+#: LiteRT's reference kernels give the same bits on every computer.
+DEFAULT_RESOLVER = "reference"
+
+
+def front_end(package: SpeechPackage) -> LogMel:
+    """The package's front end; raises UserError for a kind that is unknown."""
+    from codegen.frontend.log_mel import LogMel
+
+    if package.front_end["kind"] != "log_mel":
+        raise UserError(
+            f"package '{package.name}': front end {package.front_end['kind']!r} is unknown; "
+            "supported: log_mel"
+        )
+    return LogMel.from_dict(package.front_end)
+
+
+def pad(pcm: np.ndarray, samples: int) -> np.ndarray:
+    """PCM with silence behind it, `samples` long."""
+    window = np.zeros(samples, np.int16)
+    window[: len(pcm)] = pcm
+    return window
+
+
+def _network_input(
+    pcm: np.ndarray, log_mel: LogMel, samples: int, quantization: tuple[float, int, str] | None
+) -> np.ndarray:
+    """Features of the window, silence after the recording; float without a quantization."""
+    features = log_mel.features(pad(pcm, samples))
+    if quantization is None:
+        return log_mel.normalized(features)
+    return log_mel.quantized(features, *quantization)
+
+
+def _text(logits: np.ndarray, blank: int, vocabulary: tuple[str, ...], separator: str) -> str:
+    from codegen.evaluate.decode import ctc_greedy
+
+    return ctc_greedy(logits.reshape(-1, len(vocabulary)), blank, vocabulary, separator)
+
+
+def recognizer(package: SpeechPackage, tflite: bytes, resolver: str) -> EngineFactory:
+    """One of the package's .tflite files, integer or float, under LiteRT on the host."""
+    from codegen.evaluate.interpreter import Recognizer
+    from codegen.tflite.read import read
+
+    if package.decoding["kind"] != "ctc_greedy":
+        raise UserError(
+            f"package '{package.name}': decoding {package.decoding['kind']!r} is unknown; "
+            "supported: ctc_greedy"
+        )
+    graph = read(tflite)[0]
+    tensor = graph.tensors[graph.inputs[0]]
+    quantization = None
+    if tensor.quantization is not None:
+        quantization = (tensor.quantization.scale, tensor.quantization.zero_point, tensor.dtype)
+    return Recognizer(
+        tflite,
+        partial(
+            _network_input,
+            log_mel=front_end(package),
+            samples=package.window_samples,
+            quantization=quantization,
+        ),
+        partial(
+            _text,
+            blank=int(package.decoding["blank"]),
+            vocabulary=package.vocabulary,
+            separator=str(package.decoding["separator"]),
+        ),
+        resolver,
+    )
+
+
+def read_clips(package: SpeechPackage, clips: Sequence[Clip]) -> list[np.ndarray]:
+    """Each clip's PCM; raises UserError naming the first that the package's window refuses."""
+    from codegen.evaluate.corpus import read_pcm
+
+    rate = front_end(package).sample_rate_hz
+    return [read_pcm(clip.path, rate, package.window_samples) for clip in clips]
+
+
+def interpreter_name(resolver: str) -> str:
+    """How reports call LiteRT with a set of kernels."""
+    from codegen.evaluate.interpreter import RESOLVERS
+
+    return f"interpreter, LiteRT {RESOLVERS.get(resolver, resolver)}"
+
+
+def measure(
+    package: SpeechPackage,
+    manifest: Path,
+    make_engine: EngineFactory,
+    engine: str,
+    *,
+    resolver: str = DEFAULT_RESOLVER,
+    jobs: int = 1,
+    baseline: bool = True,
+    progress: Progress | None = None,
+) -> WerReport:
+    """WER of the engine that `make_engine` makes, and of the float model on the same clips.
+
+    The float model runs under LiteRT with `resolver`. `progress` counts clips over both. Raises
+    UserError for a wrong manifest or recording before anything runs.
+    """
+    from codegen.evaluate.corpus import digest, read_manifest
+    from codegen.evaluate.engines import transcribe
+    from codegen.evaluate.wer import NORMALIZER, WerReport, compare, score
+
+    clips = read_manifest(manifest)
+    sounds = read_clips(package, clips)
+    names, references = [c.name for c in clips], [c.text for c in clips]
+    graph = package.graphs[0]
+    texts = transcribe(make_engine, sounds, jobs, progress)
+    measured = score(engine, graph.sha256, names, references, texts)
+    compared = difference = None
+    if baseline and graph.float_data is not None:
+        floats = recognizer(package, graph.float_data, resolver)
+        after = None if progress is None else lambda done: progress(len(clips) + done)
+        texts = transcribe(floats, sounds, jobs, after)
+        label = f"float, {interpreter_name(resolver)}"
+        sha256 = hashlib.sha256(graph.float_data).hexdigest()
+        compared = score(label, sha256, names, references, texts)
+        difference = compare(measured, compared)
+    return WerReport(measured, compared, difference, NORMALIZER, digest(clips))
+
+
+def accuracy(report: WerReport) -> Accuracy:
+    """The report as a page shows it."""
+    from codegen.report.types import Accuracy
+
+    scores = (report.score,) if report.baseline is None else (report.baseline, report.score)
+    rows = tuple(_row(score) for score in scores)
+    corpus = f"{len(report.score.clips)} clips, sha256 {report.corpus_sha256[:12]}"
+    difference = report.difference
+    if difference is None:
+        return Accuracy(rows, report.normalizer, corpus)
+    return Accuracy(
+        rows, report.normalizer, corpus, difference.points, difference.low, difference.high
+    )
+
+
+def _row(score: Score) -> WerRow:
+    from codegen.report.types import WerRow
+
+    errors = score.errors
+    return WerRow(
+        score.engine,
+        errors.wer,
+        errors.substitutions,
+        errors.deletions,
+        errors.insertions,
+        errors.words,
+        len(score.clips),
+    )
