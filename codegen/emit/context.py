@@ -23,6 +23,7 @@ _C_TYPES = {
     "int32": "int32_t",
     "uint32": "uint32_t",
     "int64": "int64_t",
+    "uint64": "uint64_t",
     "float32": "float",
     "bool": "uint8_t",
 }
@@ -65,6 +66,11 @@ class Data:
     def length(self) -> int:
         """The number of values."""
         return len(self.values)
+
+    @property
+    def alignment_bytes(self) -> int:
+        """Enough for the values, and for kernels that load words."""
+        return max(4, self.values.itemsize)
 
 
 @dataclass(frozen=True)

@@ -71,15 +71,17 @@ def c_comment(text: str) -> str:
 
 
 def c_int(value: int) -> str:
-    """A decimal integer constant of the narrowest of int32_t and int64_t.
+    """A decimal integer constant of the narrowest of int32_t, int64_t and uint64_t.
 
-    >>> c_int(-5), c_int(-(2**31)), c_int(2**31), c_int(-(2**63))
-    ('-5', '(-2147483647 - 1)', '2147483648LL', '(-9223372036854775807LL - 1)')
+    >>> c_int(-5), c_int(-(2**31)), c_int(2**31), c_int(2**63)
+    ('-5', '(-2147483647 - 1)', '2147483648LL', '9223372036854775808ULL')
+    >>> c_int(-(2**63))
+    '(-9223372036854775807LL - 1)'
     """
     value = int(value)
-    if not -(2**63) <= value < 2**63:
+    if not -(2**63) <= value < 2**64:
         raise StapesError(f"{value} is no 64-bit integer and cannot be written to C.")
-    suffix = "" if -(2**31) <= value < 2**31 else "LL"
+    suffix = "" if -(2**31) <= value < 2**31 else "LL" if value < 2**63 else "ULL"
     if value in (-(2**31), -(2**63)):
         return f"({value + 1}{suffix} - 1)"
     return f"{value}{suffix}"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_every_target_fits_its_board(name: str) -> None:
         )
         assert window.executable or role != target.code
     spans = sorted((m.origin, m.origin + m.length) for m in layout.memories)
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
     assert by_name[layout.vectors].origin == board.windows[0].base
 
 
