@@ -120,13 +120,14 @@ def _tensor(table: Table, buffers: constants.Buffers) -> Tensor:
         raise UserError(f"{where} is sparse; only dense tensors are supported: densify it.")
     if table.number(10, "I"):
         raise UserError(f"{where} keeps its data in another file; export with weights inside.")
-    return Tensor(
-        name=name,
-        shape=shape,
-        dtype=dtype,
-        quantization=read_quantization(table, dtype, shape, where),
-        data=buffers.constant(table.number(2, "I"), dtype, shape, where),
-    )
+    quantization = read_quantization(table, dtype, shape, where)
+    data = buffers.constant(table.number(2, "I"), dtype, shape, where)
+    if data is None and quantization is not None and len(quantization.scales) != 1:
+        raise UserError(
+            f"{where} is an activation with {len(quantization.scales)} scales; only constants may"
+            " have one a channel: quantize the model again."
+        )
+    return Tensor(name, shape, dtype, quantization, data)
 
 
 def _shape(table: Table, where: str) -> tuple[int, ...]:

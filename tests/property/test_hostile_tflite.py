@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Damaged .tflite files end in a Graph or in one sentence; STAPES_MUTATIONS=10000 for the long run.
 
-Run as a script (`python tests/property/test_hostile_tflite.py 10000`) it prints what was refused.
+As a script, `PYTHONPATH=. python tests/property/test_hostile_tflite.py 10000`, it prints what was
+refused.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def _tensors(draw: st.DrawFn, name: str, constant: bool) -> Tensor:
     quantization = None
     if dtype.startswith(("int", "uint")) and draw(st.booleans()):
         axis = draw(st.integers(0, max(len(shape) - 1, 0)))
-        count = draw(st.sampled_from([1, shape[axis] if shape else 1]))
+        count = draw(st.sampled_from([1, shape[axis] if shape and constant else 1]))
         scales = st.floats(2**-30, 2**30, width=32)
         quantization = Quantization(
             tuple(draw(st.lists(scales, min_size=count, max_size=count))),

@@ -149,6 +149,10 @@ _CASES: dict[str, tuple[Callable[[Any], None], str]] = {
     "scales": (_quantization(1, scale=_f32(1, 2, 3)), "3 scales on axis 0"),
     "axis": (_quantization(1, quantizedDimension=2), "2 scales on axis 2"),
     "axis below": (_quantization(1, quantizedDimension=-1), "2 scales on axis -1"),
+    "activation": (
+        _quantization(3, scale=_f32(1, 2), zeroPoint=None, quantizedDimension=1),
+        "'hidden' .* is an activation with 2 scales",
+    ),
     "blocks": (
         _quantization(1, details=schema.BlockwiseQuantizationT(), detailsType=2),
         "weights quantized in blocks",
