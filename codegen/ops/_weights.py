@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights and bias of the matrix operators: their constraints, and how the kernels read them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from codegen.graph import Graph, Operator, Tensor
+from codegen.ops._operands import affine, input_of, optional_input, output_of
+from codegen.ops._quantize import narrow_multiplier, quantize_multiplier
+from codegen.program import Constant
+
+#: TensorType of the schema, as it stands in the option quantized_bias_type.
+_INT32, _INT64 = 2, 4
+
+ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+
+
+def known_activation(graph: Graph, operator: Operator) -> str | None:
+    """The fused activation is NONE, RELU, RELU6 or RELU_N1_TO_1."""
+    activation = operator.options.get("fused_activation_function", "NONE")
+    return None if activation in ACTIVATIONS else str(activation)
+
+
+def constant_int8_weights(graph: Graph, operator: Operator) -> str | None:
+    """The weights are an int8 constant."""
+    weights = input_of(graph, operator, 1)
+    if weights.dtype != "int8":
+        return f"{weights.dtype} weights"
+    return None if weights.data is not None else "weights that are computed"
+
+
+def symmetric_weights(graph: Graph, operator: Operator) -> str | None:
+    """The weights have zero point 0 and positive finite scales: one, or one an output channel."""
+    weights = input_of(graph, operator, 1)
+    quantization = weights.quantization
+    if quantization is None or not quantization.scales:
+        return "weights without a scale"
+    if any(quantization.zero_points):
+        return f"zero point {next(z for z in quantization.zero_points if z)}"
+    if quantization.block_size:
+        return f"blocks of {quantization.block_size}"
+    if not all(0 < scale < math.inf for scale in quantization.scales):
+        return "a scale that is not positive and finite"
+    count = len(quantization.scales)
+    axis = channel_axis(operator)
+    if count > 1 and (quantization.axis, count) != (axis, weights.shape[axis]):
+        return f"{count} scales along dimension {quantization.axis} of {list(weights.shape)}"
+    return None
+
+
+def constant_bias(graph: Graph, operator: Operator) -> str | None:
+    """The bias is a constant with one value an output channel: int32 beside int8 activations,
+    int64 beside int16; only CONV_2D must have one, and only FULLY_CONNECTED may have int32 beside
+    int16, where its option quantized_bias_type says so."""
+    bias = optional_input(graph, operator, 2)
+    before = input_of(graph, operator, 0).dtype
+    if bias is None:
+        return "no bias" if operator.kind == "CONV_2D" else None
+    allowed = {"int8": {"int32"}, "int16": {"int64"}}[before]
+    if operator.kind == "FULLY_CONNECTED" and _stated_bias(operator) == _INT32:
+        allowed = {"int32"}
+    if bias.data is None or bias.dtype not in allowed:
+        return f"{'a computed' if bias.data is None else bias.dtype} bias"
+    channels = input_of(graph, operator, 1).shape[channel_axis(operator)]
+    return None if bias.elements == channels else f"{bias.elements} values for {channels} channels"
+
+
+def accumulator_fits(graph: Graph, operator: Operator) -> str | None:
+    """No input can make a sum overflow: 2^31, or 2^47 where the accumulator has 64 bits."""
+    largest = max(largest_sums(graph, operator))
+    limit = 1 << 47 if is_wide(graph, operator) else 1 << 31
+    return None if largest < limit else f"sums up to {largest}"
+
+
+def scales_in_range(graph: Graph, operator: Operator) -> str | None:
+    """input scale * weight scale / output scale is below 2^30, or 2^7 for 64-bit accumulators."""
+    limit = 128.0 if is_wide(graph, operator) else 2.0**30
+    largest = max(real_multipliers(graph, operator))
+    return None if largest < limit else f"{largest:.3g}"
+
+
+#: In the order in which they may rely on each other; of scales, each operator has its own.
+CONSTRAINTS = (
+    constant_int8_weights,
+    symmetric_weights,
+    constant_bias,
+    accumulator_fits,
+    known_activation,
+)
+
+
+def is_wide(graph: Graph, operator: Operator) -> bool:
+    """Whether LiteRT accumulates in 64 bits: int16 activations, unless the bias has 32 bits or,
+    in FULLY_CONNECTED, there is none."""
+    if input_of(graph, operator, 0).dtype == "int8":
+        return False
+    bias = optional_input(graph, operator, 2)
+    if bias is not None:
+        return bias.dtype == "int64"
+    return operator.kind != "FULLY_CONNECTED" or _stated_bias(operator) == _INT64
+
+
+def _stated_bias(operator: Operator) -> int:
+    return int(operator.options.get("quantized_bias_type", 0))
+
+
+def channel_axis(operator: Operator) -> int:
+    """The dimension of the weights that counts output channels."""
+    return 3 if operator.kind == "DEPTHWISE_CONV_2D" else 0
+
+
+def matrix(graph: Graph, operator: Operator) -> np.ndarray:
+    """The weights as int8 (output channels, products an output)."""
+    weights = input_of(graph, operator, 1)
+    assert weights.data is not None
+    axis = channel_axis(operator)
+    return np.moveaxis(weights.data, axis, 0).reshape(weights.shape[axis], -1)
+
+
+def largest_sums(graph: Graph, operator: Operator) -> list[int]:
+    """A bound on the magnitude of each output channel's sum."""
+    reach = 32768 if input_of(graph, operator, 0).dtype == "int16" else 256
+    weights = np.abs(matrix(graph, operator).astype(np.int64)).sum(axis=1).tolist()
+    bias = raw_bias(graph, operator).tolist()
+    return [reach * w + abs(b) for w, b in zip(weights, bias, strict=True)]
+
+
+def raw_bias(graph: Graph, operator: Operator) -> np.ndarray:
+    """The bias as the file has it, or zeros: int64 (output channels,)."""
+    bias = optional_input(graph, operator, 2)
+    if bias is None or bias.data is None:
+        return np.zeros(input_of(graph, operator, 1).shape[channel_axis(operator)], np.int64)
+    return bias.data.reshape(-1).astype(np.int64)
+
+
+def real_multipliers(graph: Graph, operator: Operator) -> tuple[float, ...]:
+    """The rescaling factor of each output channel."""
+    before, after = input_of(graph, operator, 0), output_of(graph, operator)
+    weights = input_of(graph, operator, 1)
+    scales = affine(weights).scales
+    scale, target = affine(before).scale, affine(after).scale
+    channels = weights.shape[channel_axis(operator)]
+    factors = [scale * s / target for s in scales]
+    return tuple(factors) if len(factors) == channels else (factors[0],) * channels
+
+
+def rescaling(graph: Graph, operator: Operator) -> tuple[Constant, Constant]:
+    """Multipliers int32 and shifts int8, one each an output channel."""
+    quantized = narrow_multiplier if is_wide(graph, operator) else quantize_multiplier
+    pairs = [quantized(real) for real in real_multipliers(graph, operator)]
+    return (
+        Constant("multipliers", np.array([m for m, _ in pairs], np.int32)),
+        Constant("shifts", np.array([s for _, s in pairs], np.int8)),
+    )
+
+
+def packed_weights(graph: Graph, operator: Operator) -> Constant:
+    """The weights in the file's order."""
+    weights: Tensor = input_of(graph, operator, 1)
+    assert weights.data is not None
+    return Constant("weights", weights.data.reshape(-1))
+
+
+def folded_bias(graph: Graph, operator: Operator) -> Constant:
+    """The bias less zero point * sum of weights (int32), or as it is (int64) beside int16."""
+    before = input_of(graph, operator, 0)
+    bias = raw_bias(graph, operator)
+    if before.dtype == "int16":
+        return Constant("bias", bias)
+    sums = matrix(graph, operator).astype(np.int64).sum(axis=1)
+    return Constant("bias", (bias - affine(before).zero_point * sums).astype(np.int32))

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FULLY_CONNECTED: int8 or int16 activations, int8 weights per tensor or per output channel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from codegen.graph import Graph, Operator
+from codegen.ops import _cases, _weights
+from codegen.ops._operands import (
+    SUFFIXES,
+    affine,
+    arity,
+    first_input_varies,
+    input_of,
+    one_integer_type,
+    operand,
+    output_of,
+    per_tensor,
+    result,
+    step_name,
+)
+from codegen.ops._quantize import activation_range
+from codegen.program import Constant, Params, Row0, Rows, Step
+
+KIND = "FULLY_CONNECTED"
+TYPES = ("int8", "int16")
+
+
+def plain_layout(graph: Graph, operator: Operator) -> str | None:
+    """The weights are in the default format."""
+    layout = operator.options.get("weights_format", "DEFAULT")
+    return None if layout == "DEFAULT" else str(layout)
+
+
+def matching_shapes(graph: Graph, operator: Operator) -> str | None:
+    """The weights are [output depth, input depth]; the input holds whole rows of the input depth,
+    and the output one row of the output depth for each."""
+    before, after = input_of(graph, operator, 0), output_of(graph, operator)
+    shape = input_of(graph, operator, 1).shape
+    if len(shape) == 2 and after.shape and before.elements % shape[1] == 0:
+        rows = before.elements // shape[1]
+        if after.shape[-1] == shape[0] and after.elements == rows * shape[0]:
+            return None
+    return f"{list(before.shape)} by {list(shape)} to {list(after.shape)}"
+
+
+def scales_in_range(graph: Graph, operator: Operator) -> str | None:
+    """input scale * weight scale / output scale is from 2^-60 to 2^18, keeps every sum below 2^31,
+    and is at least 2^-16 where a sum can reach 2^32."""
+    sums = _weights.largest_sums(graph, operator)
+    for total, factor in zip(sums, _weights.real_multipliers(graph, operator), strict=True):
+        if not 2**-60 <= factor <= 2**18 or total * factor >= 2**31:
+            return f"{factor:.3g} of sums up to {total}"
+        if total >= 1 << 32 and factor < 2**-16:
+            return f"{factor:.3g} of sums up to {total}"
+    return None
+
+
+CONSTRAINTS = (
+    arity(2, 3),
+    first_input_varies,
+    one_integer_type,
+    per_tensor,
+    plain_layout,
+    matching_shapes,
+    *_weights.CONSTRAINTS,
+    scales_in_range,
+)
+
+
+def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
+    """One call; rows are the product of the leading dimensions."""
+    before, after = input_of(graph, operator, 0), output_of(graph, operator)
+    outputs, inputs = input_of(graph, operator, 1).shape
+    lowest, highest = activation_range(after, operator.options["fused_activation_function"])
+    scales = np.array(_weights.real_multipliers(graph, operator)).view(np.uint64)
+    params = Params(
+        "stapes_fully_connected_params",
+        (
+            ("input_depth", inputs),
+            ("output_depth", outputs),
+            ("output_zero_point", affine(after).zero_point),
+            ("output_min", lowest),
+            ("output_max", highest),
+            ("scales", Constant("scales", scales)),
+        ),
+    )
+    return Step(
+        name=step_name(operator),
+        kernel=f"stapes_fully_connected_{SUFFIXES[before.dtype]}",
+        header="stapes/fully_connected.h",
+        operands=(
+            params,
+            Row0(),
+            Rows(),
+            operand(graph, operator, 0),
+            _weights.packed_weights(graph, operator),
+            _weights.folded_bias(graph, operator),
+            result(graph, operator),
+        ),
+        reads=(operator.inputs[0],),
+        writes=(operator.outputs[0],),
+        rows=before.elements // inputs,
+        macs=after.elements * inputs,
+    )
+
+
+def cases(rng: np.random.Generator) -> Iterator[Graph]:
+    """Per tensor and per channel, with and without bias, of two to four dimensions."""
+    while True:
+        inputs, outputs = _cases.integer(rng, 1, 40), _cases.integer(rng, 1, 12)
+        batch = _cases.choice(rng, (1,), (3,), (1, 5), (2, 3))
+        keep = bool(rng.integers(2))
+        source = _cases.tensor(rng, (*batch, inputs), _cases.either_type(rng))
+        weights = _cases.weights(rng, (outputs, inputs), 0, bool(rng.integers(2)))
+        wide = source.dtype == "int16" and bool(rng.integers(2))
+        bias = _cases.bias(rng, source, weights, 0, wide) if rng.integers(5) else None
+        shape = (*batch, outputs) if keep else (math.prod(batch), outputs)
+        target = _cases.fitted(rng, source, weights, inputs)
+        output = _cases.tensor(rng, shape, source.dtype, target)
+        options: dict[str, Any] = {
+            "fused_activation_function": _cases.activation(rng),
+            "keep_num_dims": keep,
+        }
+        if source.dtype == "int16":
+            options["quantized_bias_type"] = 4 if wide else 0 if bias is None else 2
+        yield _cases.graph(KIND, (source, weights, bias), output, options)

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stapes/conv_2d.h"
+
+#include "stapes/dot.h"
+#include "stapes/requantize.h"
+#include "stapes/window.h"
+
+/*
+ * output[y][x][o] = clamp(requantize(bias[o] + sum over taps inside the input of
+ *                   input[y * stride_y - pad_top + ky * dilation_y][...][i] *
+ * weights[o][ky][kx][i]))
+ *
+ * input   int16 [input_height][input_width][input_channels], zero point 0
+ * weights int8 [output_channels][filter_height][filter_width][input_channels], zero point 0
+ * bias    int64 [output_channels]
+ * output  int16 [...][output_width][output_channels], zero point 0; rows row0 ... row0 + rows - 1
+ *         are written
+ *
+ * Every channel's bias and products must sum to less than 2^47 in magnitude. Multipliers have 15
+ * bits; rounds once, as stapes_requantize_wide. Output overlaps no input.
+ */
+void stapes_conv_2d_s16(const stapes_conv_2d_params *params, int32_t row0, int32_t rows,
+                        const int16_t *input, const int8_t *weights, const int64_t *bias,
+                        int16_t *output) {
+    const stapes_conv_2d_params *p = params;
+    const int32_t channels = p->input_channels;
+    const int32_t filter_row = p->filter_width * channels;
+    int16_t *out = output + row0 * p->output_width * p->output_channels;
+
+    for (int32_t oy = row0; oy < row0 + rows; oy++) {
+        const stapes_taps y = stapes_clip_taps(oy * p->stride_y - p->pad_top, p->filter_height,
+                                               p->dilation_y, p->input_height);
+        for (int32_t ox = 0; ox < p->output_width; ox++) {
+            const stapes_taps x = stapes_clip_taps(ox * p->stride_x - p->pad_left, p->filter_width,
+                                                   p->dilation_x, p->input_width);
+            /* Neighbouring taps are contiguous in the input unless it is dilated. */
+            const int32_t run = p->dilation_x == 1 ? x.last - x.first : 1;
+            const int8_t *w = weights;
+            for (int32_t o = 0; o < p->output_channels; o++) {
+                int64_t sum = bias[o];
+                for (int32_t ky = y.first; ky < y.last; ky++) {
+                    const int32_t row = (y.origin + ky * p->dilation_y) * p->input_width;
+                    for (int32_t kx = x.first; kx < x.last; kx += run) {
+                        const int32_t column = x.origin + kx * p->dilation_x;
+                        sum += stapes_dot_s16(input + (row + column) * channels,
+                                              w + ky * filter_row + kx * channels, run * channels);
+                    }
+                }
+                *out++ = (int16_t)stapes_clamp(
+                    stapes_requantize_wide(sum, p->multipliers[o], p->shifts[o]), p->output_min,
+                    p->output_max);
+                w += p->filter_height * filter_row;
+            }
+        }
+    }
+}

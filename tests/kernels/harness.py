@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a Program's steps on the host's build of the kernels, without generated code."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from codegen.data import data_folder
+from codegen.graph import NUMPY_TYPES, Graph, Tensor
+from codegen.program import BufferRef, Constant, Operand, Params, Program, Row0, Rows, Scratch, Step
+
+WARNINGS = "-std=c11 -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Werror".split()
+#: -fwrapv-free: any overflow, wild shift or misaligned access aborts the process.
+SANITIZE = "-fsanitize=undefined -fno-sanitize-recover=all".split()
+_GUARD_BYTES = 64
+_GUARD = 0xA5
+
+
+def kernel_sources() -> list[Path]:
+    """Every portable kernel."""
+    return sorted((data_folder("firmware") / "kernels" / "portable").glob("*.c"))
+
+
+def build_library(folder: Path, *options: str) -> ctypes.CDLL:
+    """All portable kernels as one shared library."""
+    library = folder / "kernels.so"
+    include = data_folder("firmware") / "include"
+    command = ["gcc", *WARNINGS, *options, "-fPIC", "-shared", f"-I{include}", "-o", str(library)]
+    subprocess.run([*command, *map(str, kernel_sources())], check=True)
+    return ctypes.CDLL(str(library))
+
+
+class Runner:
+    """One Program with memory for each of its buffers: no plan, guard bytes behind each."""
+
+    def __init__(self, library: ctypes.CDLL, graph: Graph, program: Program) -> None:
+        self._library = library
+        self._graph = graph
+        self._program = program
+        self._memory = [
+            np.full(buffer.size_bytes + _GUARD_BYTES, _GUARD, np.uint8)
+            for buffer in program.buffers
+        ]
+        self._params: dict[int, ctypes.Structure] = {}
+
+    def __call__(
+        self, inputs: Sequence[np.ndarray], stripe: int | None = None, in_place: bool = False
+    ) -> list[np.ndarray]:
+        """The outputs, with every step run `stripe` rows at a time, in place where it may."""
+        memory = list(self._memory)
+        for position, data in zip(self._program.inputs, inputs, strict=True):
+            view = memory[position][: data.nbytes]
+            view[:] = np.frombuffer(data.tobytes(), np.uint8)
+        for step in self._program.steps:
+            for source, target in step.in_place if in_place else ():
+                if step.reads.count(source) == 1 and memory[source].size >= memory[target].size:
+                    memory[target] = memory[source].copy()
+                    with _substituted(memory, source, memory[target]):
+                        self._run(step, memory, stripe)
+                    break
+            else:
+                self._run(step, memory, stripe)
+        for buffer, block in zip(self._program.buffers, memory, strict=True):
+            assert (block[buffer.size_bytes :][-_GUARD_BYTES:] == _GUARD).all(), buffer.name
+        tensors = [self._graph.tensors[index] for index in self._graph.outputs]
+        return [
+            _view(memory[position], tensor)
+            for position, tensor in zip(self._program.outputs, tensors, strict=True)
+        ]
+
+    def _run(self, step: Step, memory: list[np.ndarray], stripe: int | None) -> None:
+        function = getattr(self._library, step.kernel)
+        function.restype = None
+        scratch = np.full(step.scratch_bytes + _GUARD_BYTES, _GUARD, np.uint8)
+        striped = any(isinstance(operand, Row0) for operand in step.operands)
+        size = stripe if stripe and striped else step.rows
+        for row0 in range(0, step.rows, size):
+            rows = min(size, step.rows - row0)
+            function(*(self._argument(o, memory, scratch, row0, rows) for o in step.operands))
+        assert (scratch[step.scratch_bytes :] == _GUARD).all(), step.name
+
+    def _argument(
+        self, operand: Operand, memory: list[np.ndarray], scratch: np.ndarray, row0: int, rows: int
+    ) -> object:
+        match operand:
+            case BufferRef():
+                return ctypes.c_void_p(memory[operand.index].ctypes.data)
+            case Constant():
+                return ctypes.c_void_p(operand.values.ctypes.data)
+            case Params():
+                return ctypes.byref(self._struct(operand))
+            case Row0():
+                return ctypes.c_int32(row0)
+            case Rows():
+                return ctypes.c_int32(rows)
+            case Scratch():
+                return ctypes.c_void_p(scratch.ctypes.data)
+        # Zero stands for a pointer as well as for a number: pass all of the register.
+        return ctypes.c_int32(operand) if operand else ctypes.c_void_p(0)
+
+    def _struct(self, params: Params) -> ctypes.Structure:
+        if id(params) not in self._params:
+            kinds = [
+                (name, ctypes.c_int32 if isinstance(value, int) else ctypes.c_void_p)
+                for name, value in params.fields
+            ]
+            cls = type(params.struct, (ctypes.Structure,), {"_fields_": kinds})
+            self._params[id(params)] = cls(
+                *(v.values.ctypes.data if isinstance(v, Constant) else v for _, v in params.fields)
+            )
+        return self._params[id(params)]
+
+
+@contextmanager
+def _substituted(memory: list[np.ndarray], index: int, block: np.ndarray) -> Iterator[None]:
+    kept = memory[index]
+    memory[index] = block
+    try:
+        yield
+    finally:
+        memory[index] = kept
+
+
+def _view(block: np.ndarray, tensor: Tensor) -> np.ndarray:
+    raw = block[: tensor.size_bytes].tobytes()
+    return np.frombuffer(raw, NUMPY_TYPES[tensor.dtype]).reshape(tensor.shape)
+
+
+def random_inputs(rng: np.random.Generator, graph: Graph) -> Iterator[list[np.ndarray]]:
+    """Inputs of a graph: all least, all greatest, alternating, then random without end."""
+    tensors = [graph.tensors[index] for index in graph.inputs]
+    limits = [np.iinfo(np.dtype(NUMPY_TYPES[tensor.dtype]).name) for tensor in tensors]
+    for pattern in ((0, 0), (1, 1), (0, 1)):
+        yield [
+            np.resize(np.array([limit.min, limit.max], t.dtype)[list(pattern)], t.shape)
+            for t, limit in zip(tensors, limits, strict=True)
+        ]
+    while True:
+        yield [
+            rng.integers(limit.min, limit.max, t.shape, t.dtype, endpoint=True)
+            for t, limit in zip(tensors, limits, strict=True)
+        ]
+
+
+class Reference:
+    """LiteRT's reference kernels on a .tflite file."""
+
+    def __init__(self, data: bytes) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        self._interpreter = Interpreter(
+            model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+        )
+        self._interpreter.allocate_tensors()
+        self._inputs: list[Mapping[str, int]] = self._interpreter.get_input_details()
+        self._outputs: list[Mapping[str, int]] = self._interpreter.get_output_details()
+
+    def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs in the file's order."""
+        for detail, data in zip(self._inputs, inputs, strict=True):
+            self._interpreter.set_tensor(detail["index"], data)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every operator of codegen/ops against LiteRT's reference kernels, bit for bit."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import zlib
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codegen.lower import lower
+from codegen.registry import plugins
+from codegen.tflite.write import write
+
+sys.path.insert(0, str(Path(__file__).parent))
+from harness import SANITIZE, Reference, Runner, build_library, random_inputs
+
+CASES = 120
+INPUTS = 5
+
+
+@pytest.fixture(scope="module", params=["plain", "sanitized"])
+def library(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> ctypes.CDLL:
+    options = ["-O1"] if request.param == "plain" else ["-O1", *SANITIZE]
+    return build_library(tmp_path_factory.mktemp("kernels"), *options)
+
+
+@pytest.mark.parametrize("name", sorted(plugins("codegen.ops")))
+def test_operator_equals_reference(name: str, library: ctypes.CDLL) -> None:
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    seen = set()
+    for number, graph in enumerate(islice(plugins("codegen.ops")[name].cases(rng), CASES)):
+        reference = Reference(write(graph))
+        runner = Runner(library, graph, lower(graph, None))
+        seen.add(graph.tensors[graph.inputs[0]].dtype)
+        for inputs in islice(random_inputs(rng, graph), INPUTS):
+            stripe = (None, 1, 3)[int(rng.integers(3))]
+            got = runner(inputs, stripe, in_place=bool(rng.integers(2)))
+            for ours, theirs in zip(got, reference(inputs), strict=True):
+                assert ours.shape == theirs.shape
+                wrong = np.flatnonzero(ours != theirs)
+                assert not wrong.size, (
+                    f"case {number}: {wrong.size} of {ours.size} values differ,"
+                    f" {ours.flat[wrong[0]]} for {theirs.flat[wrong[0]]};"
+                    f" {graph.operators[0].options}, {[t.shape for t in graph.tensors]},"
+                    f" {[t.dtype for t in graph.tensors]}"
+                )
+    assert seen == set(plugins("codegen.ops")[name].TYPES)
