@@ -36,9 +36,11 @@ ul { list-style: none; margin: 0; padding: 0; }
 .line p { margin: 0; color: var(--soft); }
 .line b { color: var(--ink); font-weight: 620; }
 .over { font-style: normal; font-weight: 600; color: var(--over); }
-.bar { display: flex; height: 14px; margin: 8px 0 10px; border-radius: 7px; overflow: hidden;
-  background: var(--line); }
+.bar { position: relative; display: flex; height: 14px; margin: 8px 0 10px; border-radius: 7px;
+  overflow: hidden; background: var(--line); }
 .bar span { min-width: 2px; }
+.bar u { position: absolute; top: 0; bottom: 0; width: 3px; background: var(--over);
+  box-shadow: 0 0 0 1.5px var(--paper); }
 .budget ul { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr));
   gap: 3px 32px; font-size: 13px; }
 .budget li { display: flex; align-items: baseline; gap: 8px; }

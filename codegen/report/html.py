@@ -46,8 +46,8 @@ def build_html(report: BuildReport) -> str:
             *_header(report),
             _cards(report),
             *sections,
-            f"<footer>sha256 <code>{_text(report.sha256)}</code> is of the very bytes that were "
-            "measured and compiled.</footer>",
+            "<footer>The model that was measured and compiled has sha256 "
+            f"<code>{_text(report.sha256)}</code></footer>",
             "</main>",
             "</body>",
             "</html>",
@@ -117,6 +117,10 @@ def _budgets(footprint: Footprint, target: Target) -> str:
             f'title="{_text(row.component)}: {row.size_bytes:,} bytes"></span>'
             for i, row in enumerate(rows)
         )
+        if total > has:
+            segments += (
+                f'<u style="left:{100 * has / whole:.2f}%" title="the region ends here"></u>'
+            )
         legend = "".join(
             f'<li><i class="c{i % _SEGMENTS}"></i><span>{_text(row.component)} '
             f"<code>{_text(row.section)}</code></span><b>{figures.size(row.size_bytes)}</b></li>"

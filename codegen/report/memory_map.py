@@ -23,6 +23,7 @@ KINDS = {
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 26, 44
 _WIDTH, _HEIGHT = 1000, 380
 _FONT = 11
+_EVERY = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # steps between labels
 
 STYLE = """
 .map text { font: 11px ui-sans-serif, system-ui, -apple-system, "Segoe UI", sans-serif;
@@ -32,6 +33,7 @@ STYLE = """
 .map .bound { stroke: var(--map-ink, #5f6773); stroke-width: 1.25; stroke-dasharray: 5 4; }
 .map .peak { fill: var(--map-ink, #5f6773); }
 .map rect.block { stroke: var(--map-paper, #ffffff); stroke-width: 1; }
+.map rect.thin { stroke-width: 0.25; }
 .map rect.block:hover { filter: brightness(1.15); }
 .activation { fill: #4f7cc4; } .input { fill: #2f8f83; } .output { fill: #c9822b; }
 .front_end { fill: #8b6bb1; } .state { fill: #b9545c; } .scratch { fill: #8a929c; }
@@ -149,8 +151,9 @@ def _block(
         f"{clean(placement.name, 120)} ({KINDS[what]}): {size(placement.size_bytes)} "
         f"at {placement.offset_bytes:,}, {uses}"
     )
+    thin = " thin" if width < 5 else ""
     block = (
-        f'<rect class="block {what}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" '
+        f'<rect class="block{thin} {what}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" '
         f'height="{max(height, 1):.1f}" rx="2"><title>{escape(title)}</title></rect>'
     )
     room = int((width - 8) / (_FONT * 0.56))
@@ -165,12 +168,11 @@ def _block(
 
 def _times(program: Program, x: Callable[[int], float], step_width: float) -> Iterator[str]:
     steps = len(program.steps)
-    every = 1
-    while every * step_width < 22:
-        every *= 2 if every % 5 else 5
+    every = next(n for n in _EVERY if n * step_width >= 24 or n == _EVERY[-1])
     base = _HEIGHT - _BOTTOM + 16
     labels = [(BEFORE, "in"), (steps, "out")]
-    labels += [(t, str(t)) for t in range(0, steps, every) if steps - t > every / 2 or every == 1]
+    first = 0 if every == 1 else every
+    labels += [(t, str(t)) for t in range(first, steps, every) if steps - t > every / 2]
     for time, text in labels:
         hint = program.steps[time].kernel if 0 <= time < steps else ""
         yield (
