@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,8 @@ class SpeechModel:
 def load_model(folder: Path) -> SpeechModel:
     """Load the checkpoint in `folder` by the family that its config.json names.
 
-    Raises UserError for a folder without config.json, an unknown family, or what the family finds
-    wrong.
+    Raises UserError for a folder without config.json, an unknown family, an install without torch,
+    or what the family finds wrong.
     """
     if not (folder / CONFIG).is_file():
         raise UserError(
@@ -60,6 +61,11 @@ def load_model(folder: Path) -> SpeechModel:
     if family not in families:
         raise UserError(
             f"{folder / CONFIG}: family is {family!r:.40}; supported are {', '.join(families)}."
+        )
+    if importlib.util.find_spec("torch") is None:
+        raise UserError(
+            f"{folder} is a checkpoint, which needs torch to load, and torch is not installed;"
+            " run pip install 'stapes[torch]'."
         )
     model: SpeechModel = families[family].load_source(folder)
     return model

@@ -59,7 +59,13 @@ def _unique_names(graph: Graph) -> Graph:
 
 def _config(graph: Graph, recipe: Recipe) -> list[dict[str, Any]]:
     """The recipe in the quantizer's terms: the whole model first, then each exception."""
-    from ai_edge_quantizer import qtyping, recipe_manager
+    try:
+        from ai_edge_quantizer import qtyping, recipe_manager
+    except ImportError as error:
+        raise UserError(
+            f"Quantization needs ai-edge-quantizer, which cannot be imported ({error}); run"
+            " pip install 'stapes[torch]'."
+        ) from error
 
     manager = recipe_manager.RecipeManager()
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
