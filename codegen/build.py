@@ -106,7 +106,8 @@ def _accuracy(
     progress: Progress | None,
 ) -> Accuracy | None:
     if request.data is None:
-        notify("WER is not measured: no --data")
+        if package is not None:
+            notify("WER is not measured: no --data")
         return None
     if package is None:
         raise UserError(
@@ -136,7 +137,9 @@ def _compile(
     with tempfile.TemporaryDirectory(prefix="stapes-build-") as scratch:
         folder = Path(scratch) / "project"
         write_folder(project, folder, PROJECT_MARKER)
-        firmware = compile_project(folder, Path(scratch) / "build")
+        # debug information would name the folder, which has another name each time
+        nameless = f"-ffile-prefix-map={scratch}=."
+        firmware = compile_project(folder, Path(scratch) / "build", extra_cflags=nameless)
         footprint = compiled.footprint
         if firmware.suffix == ".elf":
             footprint = pipeline.linked_footprint(firmware, compiled.target, name)
