@@ -202,7 +202,6 @@ def _permitted(program: Program, source: Placement, event: _Event, last: int) ->
         and source.size_bytes >= output.size_bytes
         and list(step.reads).count(source.buffer) == 1
         and output.buffer not in step.reads
-        and program.buffers[source.buffer].role != "state"
     )
 
 

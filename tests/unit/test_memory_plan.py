@@ -97,6 +97,43 @@ def test_in_place_is_left_alone_while_the_input_is_still_read() -> None:
     validate([program], found)
 
 
+def shared(program: Program) -> tuple[str, ...]:
+    """What the validator says where buffer 1 lies exactly on buffer 0."""
+    found = plan([program])
+    row = [replace(each, offset_bytes=64 * each.buffer) for each in found.placements[0]]
+    row[1] = replace(row[1], offset_bytes=row[0].offset_bytes)
+    return violations([program], replace(found, placements=(tuple(row),), arena_bytes=ROOM))
+
+
+ROOM = (("arena", 1024),)
+
+
+def test_the_validator_permits_in_place_only_to_the_last_reader_that_reads_once() -> None:
+    allowed = chain(64, 64, 64, in_place=True)
+    pair = ((0, 1),)
+    late = (step("s0", (0,), (1,), 0, pair), step("add", (0, 1), (2,)))
+    twice = (step("s0", (0, 0), (1,), 0, pair), allowed.steps[1])
+    assert shared(allowed) == ()
+    broken = {
+        "late": replace(allowed, steps=late),
+        "twice": replace(allowed, steps=twice),
+        "group": replace(
+            allowed,
+            steps=(step("other", (0,), (2,)), step("s0", (0,), (1,), 0, pair)),
+            groups=(Group(0, 1, 8, 2),),
+        ),
+        "state": replace(
+            allowed, buffers=(replace(allowed.buffers[0], role="state"), *allowed.buffers[1:])
+        ),
+        "larger": replace(
+            allowed, buffers=(replace(allowed.buffers[0], size_bytes=48), *allowed.buffers[1:])
+        ),
+        "not said": chain(64, 64, 64),
+    }
+    for name, program in broken.items():
+        assert any("destroys 'b0'" in each for each in shared(program)), name
+
+
 def test_an_output_does_not_cover_a_smaller_input() -> None:
     found = plan([chain(16, 64, in_place=True)])
     assert found.total_bytes == 80
