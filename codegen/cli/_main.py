@@ -83,6 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
             f"internal error, please report it: {type(error).__name__}: {error}",
             StapesError.exit_code,
         )
+    if status == _INTERRUPTED:  # typer has caught KeyboardInterrupt and says so by this
+        return _fail("interrupted", _INTERRUPTED)
     return status if isinstance(status, int) else 0
 
 

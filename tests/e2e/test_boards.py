@@ -116,8 +116,8 @@ def _broken(tmp_path: Path, statement: str) -> Path:
     project = emitted(MICRO_SPEECH, "mps3-an547", tmp_path / "project")
     main = project / "board" / "main.c"
     text = main.read_text()
-    main.write_text(text.replace("    stapes_context context", f"    {statement}\n\\g", 1))
-    main.write_text(main.read_text().replace("\\g", "    stapes_context context", 1))
+    first = "    stapes_context context"
+    main.write_text(text.replace(first, f"    {statement}\n{first}", 1))
     assert main.read_text() != text
     return project
 
