@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Predicted sizes beside what the linker made of them, and beside TensorFlow Lite Micro's."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from codegen import pipeline
+from codegen.emit.project import emit
+from codegen.memory_plan import UNATTRIBUTED, Footprint
+from codegen.toolchain.project import build
+
+#: TFLM's arena in bytes (activations and interpreter, without stack), built with CMSIS-NN for M55
+#: by GCC 12 -O2, and its text in bytes without the model.
+TFLM_ARENA_BYTES = {"micro_speech_quantized": 7812, "person_detect": 82356}
+TFLM_TEXT_BYTES = {"micro_speech_quantized": 81_200}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """One model on one target, predicted and linked."""
+
+    model: str
+    target: str
+    lower_bound_bytes: int
+    predicted: Footprint
+    linked: Footprint
+
+    @property
+    def text_bytes(self) -> int:
+        """All code, start-up and semihosting included."""
+        return self.linked.kind_bytes("code")
+
+    @property
+    def arena_bytes(self) -> int:
+        """Activations, scratch and the front end's buffers."""
+        return self.predicted.component_bytes("arena")
+
+    @property
+    def differences(self) -> dict[str, int]:
+        """Linked minus predicted bytes of each component that was predicted, where they differ.
+
+        Alignment between components is the ELF's row "[unattributed]", and no component's.
+        """
+        found = {}
+        for row in self.predicted.rows:
+            if row.kind == "caller":
+                continue
+            name = row.component
+            gap = self.linked.component_bytes(name) - self.predicted.component_bytes(name)
+            if gap:
+                found[name] = gap
+        return found
+
+    @property
+    def unattributed_bytes(self) -> int:
+        """Linked bytes that no symbol explains."""
+        return self.linked.component_bytes(UNATTRIBUTED)
+
+
+def sizes(model: pipeline.Model, target: str) -> Sizes:
+    """Predict, then compile and link, and read the ELF."""
+    place = pipeline.find_target(target)
+    compiled = pipeline.compile_model(model, place)
+    with tempfile.TemporaryDirectory(prefix="stapes-memory-") as scratch:
+        folder = Path(scratch) / "project"
+        emit(pipeline.emit_inputs(compiled), folder)
+        linked = pipeline.linked_footprint(build(folder), place, model.name)
+    return Sizes(model.name, target, compiled.plan.lower_bound_bytes, compiled.footprint, linked)
