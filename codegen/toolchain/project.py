@@ -50,6 +50,7 @@ def run(
         place = Path(scratch)
         try:
             (place / "input.bin").write_bytes(records.pack(payloads))
+            (place / "output.bin").touch()
         except OSError as error:
             raise StapesError(f"cannot write the firmware's input: {error.strerror}.") from error
         if project.board.machine:

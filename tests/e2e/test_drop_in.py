@@ -163,8 +163,9 @@ def test_headers_are_cplusplus(tmp_path: Path) -> None:
     )
     _check(
         _run(
-            *(sys.executable, "-m", "ziglang", "c++", "-fsyntax-only", "-Wall", "-Wextra"),
-            *("-Werror", f"-I{project}/model", f"-I{project}/runtime/include", source),
+            *(sys.executable, "-m", "ziglang", "c++", "-Wall", "-Wextra", "-Werror"),
+            *(f"-I{project}/model", f"-I{project}/runtime/include"),
+            *("-c", source, "-o", tmp_path / "main.o"),
         )
     )
 

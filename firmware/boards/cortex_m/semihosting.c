@@ -68,7 +68,7 @@ static uint32_t write_file(int32_t file, const void *bytes, size_t count) {
 
 /* The emulator's command line: the firmware's name and two file names, split at spaces. */
 int board_open(int argc, char **argv) {
-    char line[128];
+    char line[128] = {0};
     const uint32_t arguments[2] = {address(line), sizeof line};
     char *names[3] = {line, NULL, NULL};
     int count = 1;

@@ -32,7 +32,9 @@ size_t board_read(void *bytes, size_t count) {
 }
 
 int board_write(const void *bytes, size_t count) {
-    return fwrite(bytes, 1, count, output) == count ? BOARD_OK : BOARD_ERROR_FILE;
+    /* a null pointer comes with a count of 0 */
+    const size_t written = count == 0 ? 0 : fwrite(bytes, 1, count, output);
+    return written == count ? BOARD_OK : BOARD_ERROR_FILE;
 }
 
 void board_print(const char *text, size_t count) {
