@@ -37,18 +37,22 @@ def front_end(package: SpeechPackage) -> LogMel:
     return LogMel.from_dict(package.front_end)
 
 
-def pad(pcm: np.ndarray, samples: int) -> np.ndarray:
-    """PCM with silence behind it, `samples` long."""
-    window = np.zeros(samples, np.int16)
-    window[: len(pcm)] = pcm
-    return window
+def window_features(log_mel: LogMel, pcm: np.ndarray, samples: int) -> np.ndarray:
+    """int16 features (frames, bands) of a window of `samples`: silence behind the recording.
+
+    As in stapes_finish, an incomplete last frame is left out.
+    """
+    features = np.zeros((log_mel.frames(samples), log_mel.bands), np.int16)
+    heard = log_mel.features(pcm)
+    features[: len(heard)] = heard
+    return features
 
 
 def _network_input(
     pcm: np.ndarray, log_mel: LogMel, samples: int, quantization: tuple[float, int, str] | None
 ) -> np.ndarray:
-    """Features of the window, silence after the recording; float without a quantization."""
-    features = log_mel.features(pad(pcm, samples))
+    """The window's features as the network takes them; float without a quantization."""
+    features = window_features(log_mel, pcm, samples)
     if quantization is None:
         return log_mel.normalized(features)
     return log_mel.quantized(features, *quantization)

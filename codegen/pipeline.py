@@ -15,7 +15,7 @@ import numpy as np
 
 from codegen.errors import StapesError, UserError
 from codegen.graph import Graph, Tensor
-from codegen.measure import front_end, pad, read_clips
+from codegen.measure import front_end, read_clips, window_features
 from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
 from codegen.package import (
     MAX_MODEL_BYTES,
@@ -82,8 +82,12 @@ def packaged_model(package: SpeechPackage) -> Model:
     """The model in a package; its hash is the .tflite's where it has only one."""
     from codegen.emit.inputs import default_name
     from codegen.tflite.read import read
+    from codegen.tflite.speech import check_speech
 
     graphs = tuple(graph for part in package.graphs for graph in read(part.data))
+    log_mel = front_end(package)
+    frames, classes = log_mel.frames(package.window_samples), len(package.vocabulary)
+    check_speech(graphs[0], package.name, frames, log_mel.bands, classes)
     sha256 = package.graphs[0].sha256 if len(package.graphs) == 1 else package.sha256
     return Model(default_name(package.name), package.name, sha256, graphs, package)
 
@@ -128,8 +132,8 @@ def quantize(
         tensor = network.tensors[network.inputs[0]]
 
         def features(pcm: np.ndarray, tensor: Tensor = tensor) -> Mapping[str, np.ndarray]:
-            window = pad(pcm, model.window_samples)
-            values = model.front_end.normalized(model.front_end.features(window))
+            heard = window_features(model.front_end, pcm, model.window_samples)
+            values = model.front_end.normalized(heard)
             return {tensor.name: values.reshape(tensor.shape)}
 
         notify(f"calibrating {graph.name} on {len(clips)} recordings and quantizing")
@@ -189,8 +193,7 @@ def _speech_inputs(package: SpeechPackage, graph: Graph) -> SpeechInputs:
 
     log_mel = front_end(package)
     features, logits = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-    if features.quantization is None:
-        raise UserError(f"package '{package.name}': the network's input is not quantized")
+    assert features.quantization is not None  # as check_speech has seen
     scale, zero_point = features.quantization.scale, features.quantization.zero_point
     rescale = log_mel.rescale(scale, zero_point, features.dtype)
     return SpeechInputs(
