@@ -105,9 +105,12 @@ def bias(
 
 
 def fitted(rng: np.random.Generator, source: Tensor, filters: Tensor, products: int) -> float:
-    """An output scale under which sums of `products` products use the range, or saturate."""
-    sums = 73 * np.sqrt(products) * affine(source).scale * max(affine(filters).scales)
-    return float(np.float32(sums * scale(rng, 0.3, 8.0)))
+    """An output scale under which sums of `products` products use the range, or saturate: one time
+    in eight, even a single product does."""
+    unit = affine(source).scale * max(affine(filters).scales)
+    if rng.integers(8) == 0:
+        return float(np.float32(max(unit * scale(rng, 0.02, 20.0), 1e-8)))
+    return float(np.float32(73 * np.sqrt(products) * unit * scale(rng, 0.3, 8.0)))
 
 
 def activation(rng: np.random.Generator) -> str:

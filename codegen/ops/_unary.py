@@ -45,8 +45,8 @@ def rescale(graph: Graph, operator: Operator, real: float, limits: tuple[int, in
         ("output_max", highest),
     )
     kinds = dict.fromkeys((SUFFIXES[before.dtype], SUFFIXES[after.dtype]))
-    kernel = f"stapes_rescale_{'_'.join(kinds)}"
-    return _step(graph, operator, kernel, Params("stapes_rescale_params", fields))
+    kernel = f"stapes_quantize_{'_'.join(kinds)}"
+    return _step(graph, operator, kernel, Params("stapes_quantize_params", fields))
 
 
 def lookup(graph: Graph, operator: Operator, table: np.ndarray) -> Step:

@@ -113,8 +113,8 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
 def cases(rng: np.random.Generator) -> Iterator[Graph]:
     """Per tensor and per channel, with and without bias, of two to four dimensions."""
     while True:
-        inputs, outputs = _cases.integer(rng, 1, 40), _cases.integer(rng, 1, 12)
-        batch = _cases.choice(rng, (1,), (3,), (1, 5), (2, 3))
+        inputs, outputs = _cases.integer(rng, 1, 70), _cases.integer(rng, 1, 24)
+        batch = _cases.choice(rng, (1,), (40,), (1, 5), (2, 3), (2, 30))
         keep = bool(rng.integers(2))
         source = _cases.tensor(rng, (*batch, inputs), _cases.either_type(rng))
         weights = _cases.weights(rng, (outputs, inputs), 0, bool(rng.integers(2)))
@@ -129,4 +129,6 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         }
         if source.dtype == "int16":
             options["quantized_bias_type"] = 4 if wide else 0 if bias is None else 2
-        yield _cases.graph(KIND, (source, weights, bias), output, options)
+        graph = _cases.graph(KIND, (source, weights, bias), output, options)
+        if scales_in_range(graph, graph.operators[0]) is None:
+            yield graph

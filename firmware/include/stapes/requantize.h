@@ -31,12 +31,11 @@ static inline int32_t stapes_requantize(int32_t x, int32_t multiplier, int32_t s
 
 /*
  * x * multiplier * 2^(shift - 15), rounded once, halves up: for 64-bit accumulators.
- * 0 <= multiplier < 2^15, -31 <= shift <= 7, |x| < 2^47. Saturates, where LiteRT would wrap.
+ * 0 <= multiplier < 2^15, -31 <= shift <= 7, |x| < 2^47. A result beyond int32 wraps.
  */
 static inline int32_t stapes_requantize_wide(int64_t x, int32_t multiplier, int32_t shift) {
     const int32_t total = 15 - shift;
-    const int64_t y = (x * multiplier + (INT64_C(1) << (total - 1))) >> total;
-    return y > INT32_MAX ? INT32_MAX : y < INT32_MIN ? INT32_MIN : (int32_t)y;
+    return (int32_t)((x * multiplier + (INT64_C(1) << (total - 1))) >> total);
 }
 
 /*

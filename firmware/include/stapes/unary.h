@@ -10,7 +10,7 @@ typedef struct stapes_lookup_params {
     const int8_t *table; /* [256], of -128 ... 127 */
 } stapes_lookup_params;
 
-typedef struct stapes_rescale_params {
+typedef struct stapes_quantize_params {
     int32_t columns;
     int32_t input_zero_point;
     int32_t multiplier;
@@ -18,15 +18,15 @@ typedef struct stapes_rescale_params {
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
-} stapes_rescale_params;
+} stapes_quantize_params;
 
 void stapes_lookup_s8(const stapes_lookup_params *params, int32_t row0, int32_t rows,
                       const int8_t *input, int8_t *output);
-void stapes_rescale_s8_s16(const stapes_rescale_params *params, int32_t row0, int32_t rows,
-                           const int8_t *input, int16_t *output);
-void stapes_rescale_s16_s8(const stapes_rescale_params *params, int32_t row0, int32_t rows,
-                           const int16_t *input, int8_t *output);
-void stapes_rescale_s16(const stapes_rescale_params *params, int32_t row0, int32_t rows,
-                        const int16_t *input, int16_t *output);
+void stapes_quantize_s8_s16(const stapes_quantize_params *params, int32_t row0, int32_t rows,
+                            const int8_t *input, int16_t *output);
+void stapes_quantize_s16_s8(const stapes_quantize_params *params, int32_t row0, int32_t rows,
+                            const int16_t *input, int8_t *output);
+void stapes_quantize_s16(const stapes_quantize_params *params, int32_t row0, int32_t rows,
+                         const int16_t *input, int16_t *output);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stapes/layout.h"
 
-#include <string.h>
+#include "stapes/memory.h"
 
 /*
  * output[r] = input1[r], input2[r], input3[r], input4[r], one behind the other

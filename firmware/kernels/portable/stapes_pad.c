@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stapes/layout.h"
 
-#include <string.h>
+#include "stapes/memory.h"
 
 /*
  * output = input with bytes of the value fill around it
