@@ -87,8 +87,8 @@ class Subjects:
         engine = measure.recognizer(package, graph.data, measure.DEFAULT_RESOLVER)()
         outputs = []
         for pcm in recordings:
-            window = measure.pad(pcm, package.window_samples)
-            values = front_end.quantized(front_end.features(window), *quantization)
+            heard = measure.window_features(front_end, pcm, package.window_samples)
+            values = front_end.quantized(heard, *quantization)
             (logits,) = interpreter.run([values])
             outputs.append(logits.tobytes())
         return Case(
