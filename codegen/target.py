@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 import tomllib
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 from codegen.data import data_folder
 from codegen.errors import UserError
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MEMORY_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 REGION_KINDS = ("tcm", "sram", "psram", "flash", "mram")
 FEATURES = ("dsp", "fpu", "mve")
 _TYPE_NAMES = {
@@ -128,7 +131,14 @@ def read_target(path: Path) -> Target:
     )
     target: Target = _record(Target, {**table, "name": path.stem, "regions": regions}, where)
     _check_features(target.features, where)
+    if not _NAME.fullmatch(target.name):
+        raise UserError(f"{where}: a target's name has letters, digits, '.', '_' and '-' only.")
     for region in regions:
+        if not _MEMORY_NAME.fullmatch(region.name):
+            raise UserError(
+                f"{where}, region '{region.name}': a region's name is a lower-case letter, then "
+                "lower-case letters, digits and underscores, 32 at most."
+            )
         if region.kind not in REGION_KINDS:
             raise UserError(
                 f"{where}, region '{region.name}': kind is '{region.kind}'; "

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ def write_folder(
     is set, hold `marker`. Raises StapesError where the disk fails; nothing is left then.
     """
     check_free(folder, marker, overwrite)
+    made = [parent for parent in folder.absolute().parents if not parent.exists()]
     part: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +48,10 @@ def write_folder(
     finally:
         if part is not None:
             shutil.rmtree(part, ignore_errors=True)
+        if not folder.exists():
+            with contextlib.suppress(OSError):
+                for parent in made:
+                    parent.rmdir()
 
 
 def check_free(folder: Path, marker: str, overwrite: bool) -> None:

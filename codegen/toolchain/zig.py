@@ -20,5 +20,6 @@ def build(project: Project, build_folder: Path, extra_cflags: str = "") -> Path:
     if project.board.machine:
         # no C library comes with it: its compiler-rt has memcpy, this folder has the header
         flags += ["-isystem", "board/freestanding", "-fomit-frame-pointer"]
-    variables = {"CC": f"{sys.executable} -m ziglang cc", "CPU": " ".join(flags), "MAP": ""}
+    compiler = f"{sys.executable} -m ziglang cc"
+    variables = {"CC": compiler, "CPU": " ".join(flags), "GNU_LINK": ""}
     return make(project, build_folder, variables, extra_cflags)

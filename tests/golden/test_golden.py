@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C of one small model an operator, line for line.
 
-`STAPES_UPDATE_GOLDEN=1 pytest tests/golden` writes the files again; read the difference before
-committing it.
+<operator>.tflite is the model, <operator>.golden its C. `STAPES_UPDATE_GOLDEN=1 pytest
+tests/golden` writes the C again, and a model for an operator that has none; read the difference
+before committing it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from codegen.memory.place import place
 from codegen.memory.plan import plan
 from codegen.registry import plugins
 from codegen.target import load_target
+from codegen.tflite.read import read
+from codegen.tflite.write import write
 
 FOLDER = Path(__file__).parent
 UPDATE = os.environ.get("STAPES_UPDATE_GOLDEN") == "1"
@@ -39,7 +42,12 @@ def _smallest(module: ModuleType) -> Graph:
 
 def _text(operator: str) -> str:
     target = load_target("mps3-an547")
-    program = lower(_smallest(OPERATORS[operator]), target)
+    model = FOLDER / f"{operator}.tflite"
+    if UPDATE and not model.exists():
+        model.write_bytes(write(_smallest(OPERATORS[operator])))
+    assert model.is_file(), f"no {model.name}: STAPES_UPDATE_GOLDEN=1 pytest tests/golden makes it"
+    (graph,) = read(model.read_bytes())
+    program = lower(graph, target)
     memory = place(plan((program,)), target)
     name = f"golden_{operator}"
     files = project_files(EmitInputs(name, target, (program,), memory, "0" * 64, "golden"))
@@ -59,4 +67,5 @@ def test_golden(operator: str) -> None:
 
 
 def test_no_golden_file_is_left_over() -> None:
-    assert {path.stem for path in FOLDER.glob("*.golden")} <= set(OPERATORS)
+    left = [path.name for path in FOLDER.glob("*.*") if path.suffix in (".golden", ".tflite")]
+    assert {name.rsplit(".", 1)[0] for name in left} <= set(OPERATORS)

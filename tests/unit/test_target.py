@@ -101,6 +101,7 @@ def test_good_file_reads(tmp_path: Path) -> None:
         ('arena = "sram"', 'arena = "flash"', "cannot be written to"),
         ("mps2-an386", "mps9", "board 'mps9' is unknown"),
         ("[regions.sram]", "[regions.sram", "cannot be read"),
+        ("[regions.sram]", '[regions."a } b"]', "region 'a } b': a region's name is"),
         ("[regions.flash]", "[regions2.flash]", "unknown key 'regions2'"),
     ],
 )
@@ -110,6 +111,13 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) ->
         _read(tmp_path, GOOD.replace(old, new, 1))
     assert "chip.toml" in str(caught.value)
     assert message in str(caught.value)
+
+
+def test_a_file_name_that_no_banner_could_hold(tmp_path: Path) -> None:
+    path = tmp_path / "a } b.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    with pytest.raises(UserError, match="name has letters"):
+        read_target(path)
 
 
 def test_unknown_target_names_the_nearest() -> None:
