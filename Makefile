@@ -53,10 +53,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "make: $(PYTHON) is older than 3.11; set PYTHON=" >&2; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check \
+	@$(BIN)/pip install -qq --disable-pip-version-check \
 	    "$$(grep '^torch==' requirements.lock)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check \
+	@$(BIN)/pip install -qq --disable-pip-version-check -r requirements.lock
+	@$(BIN)/pip install -qq --disable-pip-version-check \
 	    --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -65,7 +65,7 @@ install: tools $(VENV)/.installed ## Install what is lacking: Debian's tools and
 
 .PHONY: demo
 demo: install ## Spoken commands to text on an emulated Cortex-M55, from the bundled checkpoint.
-	@$(BIN)/python examples/commands_ctc/demo.py --output $(BUILD)/demo
+	@$(BIN)/python -m examples.commands_ctc.demo --output $(BUILD)/demo
 
 .PHONY: test
 test: install ## All tests that need no downloaded checkpoint.
@@ -79,7 +79,7 @@ accept: install ## The slow checks, on real checkpoints and hundreds of recordin
 
 .PHONY: train-commands
 train-commands: install ## Train the bundled command recogniser again (about 15 minutes).
-	@$(BIN)/python examples/commands_ctc/train.py
+	@$(BIN)/python -m examples.commands_ctc.train
 
 .PHONY: results
 results: install ## Measure the figures of docs/results.md again.

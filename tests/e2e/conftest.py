@@ -3,32 +3,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from tests._once import once
 from tests.e2e._stapes import stapes, succeeded
 
 CLIPS = 6
-
-
-def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """The folder `name` that `make` fills, shared by pytest-xdist's workers."""
-    base = factory.getbasetemp()
-    root = base.parent if base.name.startswith("popen-") else base
-    folder = root / name
-    with (root / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
-            folder.mkdir(exist_ok=True)
-            make(folder)
-            (folder / "done").touch()
-    return folder
 
 
 def _checkpoint(folder: Path) -> None:
@@ -70,13 +55,13 @@ def _recordings(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of random weights."""
-    return _once(tmp_path_factory, "tiny", _checkpoint) / "checkpoint"
+    return once(tmp_path_factory, "tiny", _checkpoint) / "checkpoint"
 
 
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six recordings."""
-    return _once(tmp_path_factory, "recordings", _recordings) / "manifest.jsonl"
+    return once(tmp_path_factory, "recordings", _recordings) / "manifest.jsonl"
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +72,7 @@ def package(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, manifest
         output = folder / "package"
         succeeded(stapes("quantize", checkpoint, "-o", output, "--calibration", manifest))
 
-    return _once(tmp_path_factory, "packaged", make) / "package"
+    return once(tmp_path_factory, "packaged", make) / "package"
 
 
 @pytest.fixture(scope="session")
@@ -97,4 +82,4 @@ def project(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Path:
     def make(folder: Path) -> None:
         succeeded(stapes("emit", package, "--target", "mps3-an547", "-o", folder / "project"))
 
-    return _once(tmp_path_factory, "emitted", make) / "project"
+    return once(tmp_path_factory, "emitted", make) / "project"

@@ -215,10 +215,10 @@ def test_no_compiler(tmp_path: Path, target: str, missing: str) -> None:
     nothing = {"PATH": "/nonexistent"}
     succeeded(stapes("emit", MICRO_SPEECH, "--target", target, "-o", tmp_path / "p"))
     (tmp_path / "in.bin").write_bytes(bytes(1960))
-    arguments = ("run", tmp_path / "p", "--input", tmp_path / "in.bin")
-    complained(stapes(*arguments, environment=nothing), "apt-get install", missing)
-    arguments = ("build", MICRO_SPEECH, "--target", target, "-o", tmp_path / "b")
-    complained(stapes(*arguments, environment=nothing), "apt-get install", missing)
+    run = ("run", tmp_path / "p", "--input", tmp_path / "in.bin")
+    complained(stapes(*run, environment=nothing), "apt-get install", missing)
+    build = ("build", MICRO_SPEECH, "--target", target, "-o", tmp_path / "b")
+    complained(stapes(*build, environment=nothing), "apt-get install", missing)
     assert_empty(tmp_path, "p", "in.bin")
 
 
