@@ -137,8 +137,8 @@ def test_a_crash_is_told(tmp_path: Path, statement: str, message: str) -> None:
     project = _broken(tmp_path, statement)
     flags = "-Wno-error -w"
     firmware = build(project, extra_cflags=flags)
+    timeout_s = 2.0 if "for (;;)" in statement else 60.0
     with pytest.raises(StapesError, match=message):
-        timeout_s = 2.0 if "for (;;)" in statement else 60.0
         run(project, payloads(MICRO_SPEECH, 1), firmware=firmware, timeout_s=timeout_s)
 
 
