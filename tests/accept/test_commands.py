@@ -40,7 +40,7 @@ def package(
         manifest = speech / "calibration" / "manifest.jsonl"
         succeeded(stapes("quantize", CHECKPOINT, "--calibration", manifest, *arguments))
 
-    return once(tmp_path_factory, f"commands-{request.param}", make) / request.param
+    return once(tmp_path_factory, f"commands-{request.param}", make) / str(request.param)
 
 
 def _wer(package: Path, manifest: Path) -> dict[str, Any]:

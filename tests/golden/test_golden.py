@@ -37,7 +37,8 @@ def _smallest(module: ModuleType) -> Graph:
     """The one of the operator's first random graphs that has the fewest values."""
     cases = module.cases(np.random.default_rng(0))
     first = [graph for graph, _ in zip(cases, range(40), strict=False)]
-    return min(first, key=lambda graph: sum(tensor.elements for tensor in graph.tensors))
+    smallest: Graph = min(first, key=lambda graph: sum(t.elements for t in graph.tensors))
+    return smallest
 
 
 def _text(operator: str) -> str:

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 import zlib
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +13,7 @@ import pytest
 from codegen.lower import lower
 from codegen.registry import plugins
 from codegen.tflite.write import write
-
-sys.path.insert(0, str(Path(__file__).parent))
-from harness import SANITIZE, Reference, Runner, build_library, random_inputs
+from tests.kernels.harness import SANITIZE, Reference, Runner, build_library, random_inputs
 
 CASES = 120
 INPUTS = 5
@@ -28,7 +24,8 @@ def library(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> ctypes.CDLL:
     options = ["-O1"] if request.param == "plain" else ["-O1", *SANITIZE]
-    return build_library(tmp_path_factory.mktemp("kernels"), *options)
+    built: ctypes.CDLL = build_library(tmp_path_factory.mktemp("kernels"), *options)
+    return built
 
 
 @pytest.mark.parametrize("name", sorted(plugins("codegen.ops")))

@@ -58,7 +58,8 @@ def test_fixed_point_equals_the_hosts(library: ctypes.CDLL) -> None:
 def as_double(x: np.ndarray, scale: np.ndarray) -> np.ndarray:
     product = x.astype(np.float64) * scale
     whole = np.floor(np.abs(product))
-    return np.copysign(whole + (np.abs(product) - whole >= 0.5), product)
+    rounded = whole + (np.abs(product) - whole >= 0.5)
+    return np.asarray(np.copysign(rounded, product))
 
 
 @pytest.mark.parametrize("bits", [8, 16, 24, 31, 32])

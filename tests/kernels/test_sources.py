@@ -17,9 +17,7 @@ from codegen.data import data_folder
 from codegen.lower import lower
 from codegen.program import Constant, Params
 from codegen.registry import plugins
-
-sys.path.insert(0, str(Path(__file__).parent))
-from harness import WARNINGS, kernel_sources
+from tests.kernels.harness import WARNINGS, kernel_sources
 
 INCLUDE = data_folder("firmware") / "include"
 COMPILERS = {

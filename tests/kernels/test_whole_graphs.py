@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
 from pathlib import Path
 
@@ -13,9 +12,7 @@ import pytest
 from codegen.lower import lower
 from codegen.tflite.read import read
 from codegen.tflite.write import write
-
-sys.path.insert(0, str(Path(__file__).parent))
-from harness import Reference, Runner, build_library, random_inputs
+from tests.kernels.harness import Reference, Runner, build_library, random_inputs
 
 MODELS = Path(__file__).parents[1] / "models"
 

@@ -36,7 +36,7 @@ def programs(draw: st.DrawFn) -> Program:
         size = buffers[reads[0]].size_bytes if same else draw(SIZES)
         buffers.append(Buffer(f"b{time}", size, alignment_bytes=draw(st.sampled_from((4, 16, 64)))))
         pairs = tuple((r, new) for r in dict.fromkeys(reads)) if draw(st.booleans()) else ()
-        writes = (new,)
+        writes: tuple[int, ...] = (new,)
         if draw(st.integers(0, 4)) == 0:
             buffers.append(Buffer(f"c{time}", draw(SIZES)))
             writes = (new, new + 1)
@@ -44,7 +44,7 @@ def programs(draw: st.DrawFn) -> Program:
         steps.append(Step(f"s{time}", "k", "k.h", (), reads, writes, 1, scratch, pairs))
         readable += writes
     outputs = tuple(dict.fromkeys(draw(st.lists(st.sampled_from(readable[1:] or [0]), max_size=2))))
-    groups = ()
+    groups: tuple[Group, ...] = ()
     if count > 3 and draw(st.booleans()):
         groups = (Group(1, 2, 8, 2),)
     return Program("p", tuple(steps), tuple(buffers), (), (0,), outputs, groups)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from codegen.tflite.write import write
 _MODELS = sorted((Path(__file__).resolve().parents[1] / "models").glob("*.tflite"))
 _RANGES = {"int4": (-8, 8), "int2": (-2, 2), "bool": (0, 2)}
 
-_OPTIONS = {
+_OPTIONS: dict[str, dict[str, Any]] = {
     "CONV_2D": {
         "padding": st.sampled_from(["SAME", "VALID"]),
         "stride_h": st.integers(1, 9),

@@ -66,7 +66,7 @@ def _run(model: bytes, values: np.ndarray) -> np.ndarray:
     interpreter.invoke()
     result = interpreter.get_tensor(wanted["index"]).astype(np.float64)
     scale, zero_point = wanted["quantization"]
-    return (result - zero_point) * scale if scale else result
+    return np.asarray((result - zero_point) * scale if scale else result)
 
 
 def _snr_db(exported: bytes, quantized: bytes) -> float:
@@ -187,7 +187,7 @@ def test_an_operator_that_stays_float_is_named() -> None:
 
 
 def test_an_operator_that_the_quantizer_does_not_know() -> None:
-    class Sine(torch.nn.Module):
+    class Sine(torch.nn.Module):  # type: ignore[misc, name-defined]
         def forward(self, x: Any) -> Any:
             return torch.sin(x) + 1.0
 
