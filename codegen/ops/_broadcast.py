@@ -13,6 +13,7 @@ from codegen.graph import Graph, Operator
 from codegen.ops import _cases
 from codegen.ops._operands import (
     activations_read,
+    fused_activation,
     input_of,
     operand,
     output_of,
@@ -102,7 +103,7 @@ def step_fields(graph: Graph, operator: Operator) -> tuple[tuple[str, int], ...]
 
 def range_fields(graph: Graph, operator: Operator) -> tuple[tuple[str, int], ...]:
     """The least and greatest output under the fused activation."""
-    activation = operator.options["fused_activation_function"]
+    activation = fused_activation(operator)
     lowest, highest = activation_range(output_of(graph, operator), activation)
     return ("output_min", lowest), ("output_max", highest)
 

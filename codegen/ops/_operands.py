@@ -63,6 +63,11 @@ def activations_read(graph: Graph, operator: Operator) -> tuple[int, ...]:
     return tuple(i for i in operator.inputs if i >= 0 and graph.tensors[i].data is None)
 
 
+def fused_activation(operator: Operator) -> str:
+    """The fused activation's name, NONE where there is no such option."""
+    return str(operator.options.get("fused_activation_function", "NONE"))
+
+
 def leading(shape: tuple[int, ...]) -> int:
     """The product of all dimensions but the last."""
     return math.prod(shape[:-1])

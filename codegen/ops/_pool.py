@@ -13,6 +13,7 @@ from codegen.ops._operands import (
     SUFFIXES,
     arity,
     first_input_varies,
+    fused_activation,
     input_of,
     one_integer_type,
     operand,
@@ -53,7 +54,7 @@ def lower(graph: Graph, operator: Operator, kernel: str) -> Step:
     """One call of `kernel`, whose name lacks the type."""
     after = output_of(graph, operator)
     y, _ = _window.axes(graph, operator)
-    lowest, highest = activation_range(after, operator.options["fused_activation_function"])
+    lowest, highest = activation_range(after, fused_activation(operator))
     params = Params(
         "stapes_pool_2d_params",
         (

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from codegen.graph import Graph, Operator, Tensor
-from codegen.ops._operands import affine, input_of, optional_input, output_of
+from codegen.ops._operands import affine, fused_activation, input_of, optional_input, output_of
 from codegen.ops._quantize import narrow_multiplier, quantize_multiplier
 from codegen.program import Constant
 
@@ -20,8 +20,8 @@ ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 def known_activation(graph: Graph, operator: Operator) -> str | None:
     """The fused activation is NONE, RELU, RELU6 or RELU_N1_TO_1."""
-    activation = operator.options.get("fused_activation_function", "NONE")
-    return None if activation in ACTIVATIONS else str(activation)
+    activation = fused_activation(operator)
+    return None if activation in ACTIVATIONS else activation
 
 
 def constant_int8_weights(graph: Graph, operator: Operator) -> str | None:

@@ -40,8 +40,8 @@ def axes(graph: Graph, operator: Operator) -> tuple[Axis, Axis]:
     that the longer dimension counts rows; the data's layout is the same."""
     options = operator.options
     before, after = input_of(graph, operator, 0).shape, output_of(graph, operator).shape
-    if "filter_height" in options:
-        taps = int(options["filter_height"]), int(options["filter_width"])
+    if operator.kind.endswith("_POOL_2D"):
+        taps = int(options.get("filter_height", 0)), int(options.get("filter_width", 0))
     else:
         filters = input_of(graph, operator, 1).shape
         taps = filters[1], filters[2]

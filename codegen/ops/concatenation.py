@@ -14,6 +14,7 @@ from codegen.ops._operands import (
     RANGES,
     activations_read,
     arity,
+    fused_activation,
     operand,
     output_of,
     result,
@@ -71,8 +72,8 @@ def joined_shape(graph: Graph, operator: Operator) -> str | None:
 
 def no_activation(graph: Graph, operator: Operator) -> str | None:
     """There is no fused activation."""
-    activation = operator.options.get("fused_activation_function", "NONE")
-    return None if activation == "NONE" else str(activation)
+    activation = fused_activation(operator)
+    return None if activation == "NONE" else activation
 
 
 CONSTRAINTS = (arity(2, 4), present, all_alike, joined_shape, no_activation)

@@ -15,6 +15,7 @@ from codegen.ops._operands import (
     affine,
     arity,
     first_input_varies,
+    fused_activation,
     input_of,
     one_integer_type,
     operand,
@@ -57,7 +58,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the output's, along height (width where the height is 1)."""
     before, after = input_of(graph, operator, 0), output_of(graph, operator)
     y, x = _window.axes(graph, operator)
-    lowest, highest = activation_range(after, operator.options["fused_activation_function"])
+    lowest, highest = activation_range(after, fused_activation(operator))
     multipliers, shifts = _weights.rescaling(graph, operator)
     params = Params(
         "stapes_conv_2d_params",

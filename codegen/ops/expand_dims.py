@@ -9,12 +9,18 @@ import numpy as np
 
 from codegen.graph import Graph, Operator
 from codegen.ops import _cases
-from codegen.ops._operands import arity, first_input_varies, same_elements, same_quantization
+from codegen.ops._operands import (
+    arity,
+    first_input_varies,
+    one_integer_type,
+    same_elements,
+    same_quantization,
+)
 from codegen.program import Alias
 
 KIND = "EXPAND_DIMS"
 TYPES = ("int8", "int16")
-CONSTRAINTS = (arity(2, 2), first_input_varies, same_elements, same_quantization)
+CONSTRAINTS = (arity(2, 2), first_input_varies, one_integer_type, same_elements, same_quantization)
 
 
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Alias:

@@ -16,6 +16,7 @@ from codegen.ops._operands import (
     affine,
     arity,
     first_input_varies,
+    fused_activation,
     input_of,
     one_integer_type,
     operand,
@@ -77,7 +78,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the product of the leading dimensions."""
     before, after = input_of(graph, operator, 0), output_of(graph, operator)
     outputs, inputs = input_of(graph, operator, 1).shape
-    lowest, highest = activation_range(after, operator.options["fused_activation_function"])
+    lowest, highest = activation_range(after, fused_activation(operator))
     scales = np.array(_weights.real_multipliers(graph, operator)).view(np.uint64)
     params = Params(
         "stapes_fully_connected_params",

@@ -138,12 +138,14 @@ def random_inputs(rng: np.random.Generator, graph: Graph) -> Iterator[list[np.nd
     limits = [np.iinfo(np.dtype(NUMPY_TYPES[tensor.dtype]).name) for tensor in tensors]
     for pattern in ((0, 0), (1, 1), (0, 1)):
         yield [
-            np.resize(np.array([limit.min, limit.max], t.dtype)[list(pattern)], t.shape)
+            np.resize(
+                np.array([limit.min, limit.max], NUMPY_TYPES[t.dtype])[list(pattern)], t.shape
+            )
             for t, limit in zip(tensors, limits, strict=True)
         ]
     while True:
         yield [
-            rng.integers(limit.min, limit.max, t.shape, t.dtype, endpoint=True)
+            rng.integers(limit.min, limit.max, t.shape, NUMPY_TYPES[t.dtype], endpoint=True)
             for t, limit in zip(tensors, limits, strict=True)
         ]
 
