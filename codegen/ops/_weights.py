@@ -53,12 +53,12 @@ def symmetric_weights(graph: Graph, operator: Operator) -> str | None:
 
 def constant_bias(graph: Graph, operator: Operator) -> str | None:
     """The bias is a constant with one value an output channel: int32 beside int8 activations,
-    int64 beside int16; only CONV_2D must have one, and only FULLY_CONNECTED may have int32 beside
-    int16, where its option quantized_bias_type says so."""
+    int64 beside int16 (in FULLY_CONNECTED int32, where its option quantized_bias_type says so). All
+    operators but CONV_2D may lack it."""
     bias = optional_input(graph, operator, 2)
     before = input_of(graph, operator, 0).dtype
     if bias is None:
-        return "no bias" if operator.kind == "CONV_2D" else None
+        return None
     allowed = {"int8": {"int32"}, "int16": {"int64"}}[before]
     if operator.kind == "FULLY_CONNECTED" and _stated_bias(operator) == _INT32:
         allowed = {"int32"}

@@ -42,7 +42,7 @@ def filter_shape(graph: Graph, operator: Operator) -> str | None:
 
 
 CONSTRAINTS = (
-    arity(2, 3),
+    arity(3, 3),
     first_input_varies,
     one_integer_type,
     per_tensor,

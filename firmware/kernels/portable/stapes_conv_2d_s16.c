@@ -25,6 +25,8 @@ void stapes_conv_2d_s16(const stapes_conv_2d_params *params, int32_t row0, int32
     const stapes_conv_2d_params *p = params;
     const int32_t channels = p->input_channels;
     const int32_t filter_row = p->filter_width * channels;
+    const int32_t step_x = p->dilation_x * channels;
+    const int32_t step_y = p->dilation_y * p->input_width * channels;
     int16_t *out = output + row0 * p->output_width * p->output_channels;
 
     for (int32_t oy = row0; oy < row0 + rows; oy++) {
@@ -33,18 +35,27 @@ void stapes_conv_2d_s16(const stapes_conv_2d_params *params, int32_t row0, int32
         for (int32_t ox = 0; ox < p->output_width; ox++) {
             const stapes_taps x = stapes_clip_taps(ox * p->stride_x - p->pad_left, p->filter_width,
                                                    p->dilation_x, p->input_width);
+            /* Where the first tap inside reads, and its place in the filter. */
+            const int32_t row = y.origin + y.first * p->dilation_y;
+            const int32_t column = x.origin + x.first * p->dilation_x;
+            const int32_t first = (row * p->input_width + column) * channels;
+            const int32_t skipped = y.first * filter_row + x.first * channels;
             /* Neighbouring taps are contiguous in the input unless it is dilated. */
-            const int32_t run = p->dilation_x == 1 ? x.last - x.first : 1;
+            const int32_t taps = x.last - x.first;
+            const int32_t runs = p->dilation_x == 1 ? 1 : taps;
+            const int32_t length = p->dilation_x == 1 ? taps * channels : channels;
             const int8_t *w = weights;
             for (int32_t o = 0; o < p->output_channels; o++) {
                 int64_t sum = bias[o];
+                int32_t from = first;
+                int32_t at = skipped;
                 for (int32_t ky = y.first; ky < y.last; ky++) {
-                    const int32_t row = (y.origin + ky * p->dilation_y) * p->input_width;
-                    for (int32_t kx = x.first; kx < x.last; kx += run) {
-                        const int32_t column = x.origin + kx * p->dilation_x;
-                        sum += stapes_dot_s16(input + (row + column) * channels,
-                                              w + ky * filter_row + kx * channels, run * channels);
+                    for (int32_t run = 0; run < runs; run++) {
+                        sum += stapes_dot_s16(input + from + run * step_x, w + at + run * channels,
+                                              length);
                     }
+                    from += step_y;
+                    at += filter_row;
                 }
                 *out++ = (int16_t)stapes_clamp(
                     stapes_requantize_wide(sum, p->multipliers[o], p->shifts[o]), p->output_min,

@@ -35,7 +35,7 @@ void stapes_softmax_s16(const stapes_softmax_s16_params *params, int32_t row0, i
         for (int32_t i = 0; i < depth; i++) {
             const int32_t steps =
                 stapes_requantize(x[i] - largest, params->multiplier, params->shift);
-            const int32_t centred = steps < -65535 ? -32768 : steps + 32767;
+            const int32_t centred = stapes_clamp(steps, -65535, 0) + 32767;
             out[i] = (int16_t)interpolate(params->exponentials, centred);
             sum += out[i];
         }
