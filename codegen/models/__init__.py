@@ -1,6 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speech models as torch modules: one file a family, found by the `family` of config.json."""
+"""Speech models as torch modules: one file a family, found by the `family` of config.json.
 
-from codegen.models._speech_model import ModelGraph, SpeechModel, load_model
+In the config.json of a transformers folder the family is its `model_type`.
+"""
 
-__all__ = ["ModelGraph", "SpeechModel", "load_model"]
+from codegen.models._speech_model import (
+    ModelGraph,
+    SpeechModel,
+    StateBuffer,
+    load_float_model,
+    load_model,
+)
+
+__all__ = ["ModelGraph", "SpeechModel", "StateBuffer", "load_float_model", "load_model"]

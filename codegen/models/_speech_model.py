@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from codegen.errors import UserError
-from codegen.frontend.log_mel import LogMel
 from codegen.package import read_json
 from codegen.registry import plugins
 
@@ -18,38 +20,103 @@ if TYPE_CHECKING:
     import torch
 
 CONFIG = "config.json"
+#: Added to the scores of cache positions that hold nothing yet: e^-60 of an attended one.
+MASKED = -60.0
 
 
 @dataclass(frozen=True, eq=False)
 class ModelGraph:
-    """One torch module with inputs of the static shapes to export it at."""
+    """One torch module with inputs of the static shapes to export it at.
+
+    In models of several graphs `inputs` and `outputs` name what goes in and comes out, in order;
+    equal names are wired together.
+    """
 
     name: str
     phase: str
     module: torch.nn.Module
     sample_inputs: tuple[torch.Tensor, ...]
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StateBuffer:
+    """What outlives a step: entry n along `axis` is the output `rows_from` of step n."""
+
+    name: str
+    shape: tuple[int, ...]
+    axis: int
+    rows_from: str
 
 
 @dataclass(frozen=True, eq=False)
 class SpeechModel:
-    """A checkpoint ready to export; `sha256` is of its weights and config together."""
+    """A checkpoint ready to export; `sha256` is of its weights and config together.
+
+    `front_end` turns int16 PCM (samples,) into what the first graph takes, by features(pcm) and
+    normalized(features); its spec is to_dict(). `tables` holds (entries, width) arrays whose rows the runtime hands to graphs as inputs of
+    that name: "embedding" by token, all others by position. `adjacency` maps each norm to the
+    linear layers that alone read its output, both as "graph/module/path".
+    """
 
     name: str
     graphs: tuple[ModelGraph, ...]
     phases: tuple[str, ...]
-    front_end: LogMel
+    front_end: Any
     decoding: Mapping[str, Any]
     vocabulary: tuple[str, ...]
     window_samples: int
     sha256: str
+    state: tuple[StateBuffer, ...] = ()
+    tables: Mapping[str, np.ndarray] = field(default_factory=dict)
+    adjacency: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load_model(folder: Path) -> SpeechModel:
-    """Load the checkpoint in `folder` by the family that its config.json names.
+    """Load the checkpoint in `folder`, of a family that can be quantized, by its config.json.
 
     Raises UserError for a folder without config.json, an unknown family, an install without torch,
     or what the family finds wrong.
     """
+    family = _family(folder)
+    if not getattr(family, "QUANTIZABLE", True):
+        raise UserError(
+            f"{folder} is a checkpoint of the family {_name(family)!r}, and quantizing this family"
+            f" is not there yet; supported are {', '.join(_quantizable())}."
+        )
+    model: SpeechModel = family.load_source(folder)
+    return model
+
+
+def load_float_model(
+    folder: Path, window_samples: int | None = None, language: str | None = None
+) -> SpeechModel:
+    """Load an encoder-decoder checkpoint, a transformers folder, as float graphs of a window.
+
+    Raises UserError as `load_model` does, and for a window or a language that the model lacks.
+    """
+    family = _family(folder)
+    if not hasattr(family, "MODEL_TYPE"):
+        raise UserError(
+            f"{folder} is a checkpoint of the family {_name(family)!r}, whose window is fixed; load"
+            " it with load_model."
+        )
+    model: SpeechModel = family.load_source(folder, window_samples, language)
+    return model
+
+
+def _name(family: ModuleType) -> str:
+    return family.__name__.rpartition(".")[2]
+
+
+def _quantizable() -> list[str]:
+    families = plugins("codegen.models")
+    return [name for name in families if getattr(families[name], "QUANTIZABLE", True)]
+
+
+def _family(folder: Path) -> ModuleType:
+    """The module of the family that config.json names, as "family" or as "model_type"."""
     if not (folder / CONFIG).is_file():
         raise UserError(
             f"{folder} is not a model: it has no {CONFIG}; give a folder with {CONFIG} and"
@@ -57,15 +124,17 @@ def load_model(folder: Path) -> SpeechModel:
         )
     config = read_json(folder / CONFIG)
     families = plugins("codegen.models")
-    family = config.get("family") if isinstance(config, dict) else None
-    if family not in families:
+    table = config if isinstance(config, dict) else {}
+    key = "model_type" if "model_type" in table and "family" not in table else "family"
+    name = table.get(key)
+    found = families.get(name) if isinstance(name, str) else None
+    if found is None or hasattr(found, "MODEL_TYPE") != (key == "model_type"):
         raise UserError(
-            f"{folder / CONFIG}: family is {family!r:.40}; supported are {', '.join(families)}."
+            f"{folder / CONFIG}: {key} is {name!r:.40}; supported are {', '.join(_quantizable())}."
         )
     if importlib.util.find_spec("torch") is None:
         raise UserError(
             f"{folder} is a checkpoint, which needs torch to load, and torch is not installed;"
             " run pip install 'stapes[torch]'."
         )
-    model: SpeechModel = families[family].load_source(folder)
-    return model
+    return found

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three graphs of an encoder-decoder model, how they are wired, and who follows which norm.
+
+Inputs and outputs are wired by name: "encoded" and "cross_key_0" of one graph are those of the
+next. "self_key_0" is a state buffer: row n of it, along its axis 1, is what step n gave as
+"new_key_0". The first inputs of the decoder are rows of tables, looked up by the runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from codegen.models._speech_model import ModelGraph, StateBuffer
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the shapes of the graphs follow from."""
+
+    width: int
+    heads: int
+    layers: int
+    frames: int
+    positions: int
+
+    @property
+    def head_width(self) -> int:
+        """Values of one head."""
+        return self.width // self.heads
+
+
+def cross_names(layers: int) -> tuple[str, ...]:
+    """What the cross graph gives."""
+    return tuple(f"cross_{part}_{n}" for n in range(layers) for part in ("key", "value"))
+
+
+def state_buffers(sizes: Sizes) -> tuple[StateBuffer, ...]:
+    """The KV cache, a key and a value a layer."""
+    shape = (sizes.heads, sizes.positions, sizes.head_width)
+    return tuple(
+        StateBuffer(f"self_{part}_{n}", shape, 1, f"new_{part}_{n}")
+        for n in range(sizes.layers)
+        for part in ("key", "value")
+    )
+
+
+def model_graphs(
+    encoder: tuple[torch.nn.Module, str, tuple[int, ...]],
+    cross: torch.nn.Module,
+    decoder: tuple[torch.nn.Module, Mapping[str, int]],
+    sizes: Sizes,
+) -> tuple[ModelGraph, ...]:
+    """encoder: module, input name and shape; decoder: module and the widths of its table rows."""
+    import torch
+
+    frames = (sizes.frames, sizes.width)
+    cached = (sizes.heads, sizes.positions, sizes.head_width)
+    crossed = (sizes.heads, sizes.frames, sizes.head_width)
+    inputs = {name: (1, width) for name, width in decoder[1].items()}
+    shapes: dict[str, tuple[int, ...]] = {**inputs, "mask": (1, 1, sizes.positions + 1)}
+    for n in range(sizes.layers):
+        shapes |= {f"self_{part}_{n}": cached for part in ("key", "value")}
+        shapes |= {f"cross_{part}_{n}": crossed for part in ("key", "value")}
+    rows = tuple(f"new_{part}_{n}" for n in range(sizes.layers) for part in ("key", "value"))
+    return (
+        ModelGraph(
+            "encoder",
+            "encoder",
+            encoder[0].eval(),
+            (torch.zeros(encoder[2]),),
+            (encoder[1],),
+            ("encoded",),
+        ),
+        ModelGraph(
+            "cross",
+            "cross",
+            cross.eval(),
+            (torch.zeros(frames),),
+            ("encoded",),
+            cross_names(sizes.layers),
+        ),
+        ModelGraph(
+            "decoder",
+            "decoder",
+            decoder[0].eval(),
+            tuple(torch.zeros(shape) for shape in shapes.values()),
+            tuple(shapes),
+            ("logits", *rows),
+        ),
+    )
+
+
+def adjacency(encoder_layers: int, decoder_layers: int, gated: bool) -> dict[str, tuple[str, ...]]:
+    """Each norm by graph and module, and the linear layers that alone read its output."""
+    feed = ("feed/up", "feed/gate") if gated else ("feed/up",)
+    attention = tuple(f"attention/{part}" for part in ("query", "key", "value"))
+    found: dict[str, tuple[str, ...]] = {}
+    for n in range(encoder_layers):
+        at = f"encoder/layers/{n}"
+        found[f"{at}/attention_norm"] = tuple(f"{at}/{part}" for part in attention)
+        found[f"{at}/feed_norm"] = (f"{at}/feed/up",)
+    found["encoder/norm"] = tuple(
+        f"cross/layers/{n}/{part}" for n in range(decoder_layers) for part in ("key", "value")
+    )
+    for n in range(decoder_layers):
+        at = f"decoder/layers/{n}"
+        found[f"{at}/attention_norm"] = tuple(f"{at}/{part}" for part in attention)
+        found[f"{at}/cross_norm"] = (f"{at}/cross/query",)
+        found[f"{at}/feed_norm"] = tuple(f"{at}/{part}" for part in feed)
+    found["decoder/norm"] = ("decoder/head",)
+    return found
