@@ -55,9 +55,10 @@ class SpeechModel:
     """A checkpoint ready to export; `sha256` is of its weights and config together.
 
     `front_end` turns int16 PCM (samples,) into what the first graph takes, by features(pcm) and
-    normalized(features); its spec is to_dict(). `tables` holds (entries, width) arrays whose rows the runtime hands to graphs as inputs of
-    that name: "embedding" by token, all others by position. `adjacency` maps each norm to the
-    linear layers that alone read its output, both as "graph/module/path".
+    normalized(features); its spec is to_dict(). `tables` holds (entries, width) arrays whose rows
+    the runtime hands to graphs as inputs of that name: "embedding" by token, all others by
+    position. `adjacency` maps each norm to the linear layers that alone read its output, both as
+    "graph/module/path".
     """
 
     name: str
