@@ -9,7 +9,7 @@ import sys
 import typer
 
 import codegen
-from codegen.errors import StapesError
+from codegen.errors import StapesError, UserError
 from codegen.registry import plugins
 
 _INTERRUPTED = 130
@@ -63,6 +63,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except OSError as error:
         return _fail(_describe(error), StapesError.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "codegen").startswith("codegen"):
+            raise
+        needed = f"Python's package '{error.name}' is not installed, and this command needs it"
+        return _fail(f"{needed}; `stapes doctor` says what brings it", UserError.exit_code)
     except MemoryError:
         return _fail("out of memory", StapesError.exit_code)
     except Exception as error:

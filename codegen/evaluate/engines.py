@@ -10,26 +10,32 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
+
+from codegen.errors import StapesError
 
 Engine = Callable[[np.ndarray], str]
 EngineFactory = Callable[[], Engine]
 #: Called with the number of clips finished so far.
 Progress = Callable[[int], None]
 
-_engine: Engine | None = None
+_make_engine: EngineFactory | None = None
 
 
 def _start(make_engine: EngineFactory) -> None:
-    global _engine
-    _engine = make_engine()
+    global _make_engine
+    _make_engine = cache(make_engine)
 
 
 def _apply(pcm: np.ndarray) -> str:
-    assert _engine is not None
-    return _engine(pcm)
+    # made here and not in _start: what goes wrong then reaches the caller as it is
+    assert _make_engine is not None
+    return _make_engine()(pcm)
 
 
 def transcribe(
@@ -38,13 +44,22 @@ def transcribe(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
-    """The text of each clip, in the clips' order whatever the number of processes."""
+    """The text of each clip, in the clips' order whatever the number of processes.
+
+    Raises what the engine raises, and StapesError when a process dies.
+    """
     texts = []
     with _mapper(make_engine, min(jobs, len(clips))) as apply:
-        for text in apply(clips):
-            texts.append(text)
-            if progress is not None:
-                progress(len(texts))
+        try:
+            for text in apply(clips):
+                texts.append(text)
+                if progress is not None:
+                    progress(len(texts))
+        except BrokenProcessPool as error:
+            raise StapesError(
+                f"a process that recognises died after {len(texts)} of {len(clips)} clips; "
+                "it may have run out of memory: try --jobs 1"
+            ) from error
     return tuple(texts)
 
 
@@ -58,5 +73,8 @@ def _mapper(
         return
     # spawn: a forked copy of an interpreter's threads would hang
     context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, initializer=_start, initargs=(make_engine,)) as pool:
-        yield lambda clips: pool.imap(_apply, clips, chunksize=4)
+    with ProcessPoolExecutor(jobs, context, _start, (make_engine,)) as pool:
+        try:
+            yield lambda clips: pool.map(_apply, clips, chunksize=4)
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -236,6 +236,24 @@ def test_no_qemu(tmp_path: Path) -> None:
     complained(done, "qemu-system-arm", "apt-get install qemu-system-arm")
 
 
+def test_no_torch(tmp_path: Path, checkpoint: Path, manifest: Path) -> None:
+    """A module of that name that cannot be found stands for an install without the extra."""
+    program = (
+        "import sys; sys.modules['torch'] = None; from codegen.cli import main; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ("quantize", checkpoint, "-o", tmp_path / "p", "--calibration", manifest)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    complained(done, "'torch'", "stapes doctor")
+    assert_empty(tmp_path)
+
+
 def test_full_disk(tmp_path: Path, package: Path) -> None:
     """A limit on file sizes fails a write in its middle, as a full disk does."""
     done = stapes("emit", MICRO_SPEECH, *TARGET, "-o", tmp_path / "p", file_bytes=8000)

@@ -12,10 +12,14 @@ from codegen import pipeline
 from codegen.emit.project import emit
 from codegen.evaluate.decode import ctc_greedy
 from codegen.evaluate.interpreter import Interpreter
+from codegen.footprint.stack import worst_stack
 from codegen.measure import front_end, window_features
 from codegen.package import SpeechPackage, load_package
 from codegen.target import load_target
 from codegen.toolchain.project import build, run
+
+#: What the core pushes for an interrupt with floating-point state, and the counter's handler.
+EXCEPTION_BYTES = 104 + 8 + 24
 
 BOARDS = ("host", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")
 
@@ -76,3 +80,17 @@ def test_text_and_logits(tmp_path: Path, package: Path, board: str) -> None:
     assert [answer.status for answer in answers] == [1, 3, 0]
     assert answers[2].outputs == expected[1][1]
     assert answers[1].status_text == "audio longer than the model's window"
+
+
+@pytest.mark.parametrize("board", ["mps2-an386", "mps3-an547"])
+def test_the_stack_suffices_with_an_interrupt_on_top(
+    tmp_path: Path, package: Path, board: str
+) -> None:
+    target = load_target(board)
+    model = pipeline.packaged_model(load_package(package))
+    emit(pipeline.emit_inputs(pipeline.compile_model(model, target)), tmp_path / "project")
+    build(tmp_path / "project", extra_cflags="-fcallgraph-info=su,da")
+    graphs = sorted((tmp_path / "project" / "build").rglob("*.ci"))
+    stack = worst_stack(path.read_text() for path in graphs)
+    assert "stapes_finish" in [name for name, _ in stack.path]
+    assert stack.total_bytes + EXCEPTION_BYTES <= target.stack_bytes
