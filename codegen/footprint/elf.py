@@ -17,6 +17,9 @@ _MAX_SECTIONS = 4096
 _MAX_SYMBOLS = 1_000_000
 _WRITABLE, _ALLOCATED, _CODE = 0x1, 0x2, 0x4  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 
+#: RAM that is the caller's, not the model's.
+CALLERS_PCM = "caller's PCM"
+
 #: Whole sections that are one component.
 _SECTIONS = {
     ".stapes_weights": "weights",
@@ -25,7 +28,12 @@ _SECTIONS = {
     ".vectors": "vector table",
 }
 #: Components of other symbols by the start of their names; the first match counts.
-_PREFIXES = {"stapes_": "kernels and runtime", "board_": "board", "semihosting_": "board"}
+_PREFIXES = {
+    "stapes_": "kernels and runtime",
+    "board_": "board",
+    "semihosting_": "board",
+    "pcm_block": CALLERS_PCM,
+}
 
 
 def model_prefixes(model: str) -> dict[str, str]:
@@ -86,7 +94,8 @@ def read_elf(
     for section in sections:
         region = _region(section.address, regions)
         for component, size in _components(section, symbols, names).items():
-            rows.append(FootprintRow(component, section.name, region, size, section.kind))
+            kind = "caller" if component == CALLERS_PCM else section.kind
+            rows.append(FootprintRow(component, section.name, region, size, kind))
         if section.load_address != section.address:
             stored_in = _region(section.load_address, regions)
             rows.append(

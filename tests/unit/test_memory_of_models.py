@@ -31,6 +31,8 @@ OTHER_ARENAS = {"person_detect": 82_308, "micro_speech_quantized": 6_836}
 #: Live bytes of the files as they are, by hand: the second block's input and output, and so on.
 PEAKS = {"person_detect": 36_864 + 18_432, "micro_speech_quantized": 1_968 + 4_000}
 TARGET = load_target("mps3-an547")
+#: What the core pushes for an interrupt with floating-point state, and the counter's handler.
+EXCEPTION_BYTES = 104 + 8 + 24
 
 
 def planned(name: str) -> tuple[tuple[Program, ...], MemoryPlan]:
@@ -74,4 +76,4 @@ def test_the_linker_confirms_the_prediction(tmp_path: Path) -> None:
     stack = worst_stack(path.read_text() for path in sorted(folder.rglob("*.ci")))
     names = [name for name, _ in stack.path]
     assert names[:4] == ["main", "records_serve", "records_tensors", "stapes_run"]
-    assert 0 < stack.total_bytes < TARGET.stack_bytes
+    assert 0 < stack.total_bytes < TARGET.stack_bytes - EXCEPTION_BYTES
