@@ -127,12 +127,12 @@ class _Shape:
 
 
 def _checked_window(samples: int, longest: int, folder: Path) -> int:
-    if samples % FRAME_SAMPLES or not FRAME_SAMPLES * 2 <= samples <= longest:
+    if samples % FRAME_SAMPLES or not 2 * FRAME_SAMPLES <= samples <= longest:
         raise UserError(
             f"{folder}: a window of {samples} samples ({samples / SAMPLE_RATE_HZ:.3g} s) was asked"
-            f" for; this model takes multiples of {FRAME_SAMPLES} up to {longest} samples"
-            f" ({longest / SAMPLE_RATE_HZ:.3g} s at {SAMPLE_RATE_HZ} Hz): choose a window in that"
-            " range."
+            f" for; this model takes multiples of {FRAME_SAMPLES} from {2 * FRAME_SAMPLES} to"
+            f" {longest} samples ({longest / SAMPLE_RATE_HZ:.3g} s at {SAMPLE_RATE_HZ} Hz): choose"
+            " a window in that range."
         )
     return samples
 
