@@ -45,7 +45,8 @@ def demo(output: Path, count: int, seed: int) -> int:
     say("1. Calibration speech of the training voices (flite, espeak-ng)")
     calibration = speak(output / "calibration", data.splits()["calibration"])
     say(f"2. {count} sentences of an unseen voice (flite awb), drawn with seed {seed}")
-    unseen = data.draw("evaluation", data.EVALUATION_VOICES, count, 1000 + seed, vary=False)
+    drawn = data.draw("evaluation", data.EVALUATION_VOICES, 8 * count, 1000 + seed, vary=False)
+    unseen = list({utterance.text: utterance for utterance in drawn}.values())[:count]
     manifest = speak(output / f"unseen-{seed}-{count}", unseen)
     say(f"3. Checkpoint to C for {TARGET}")
     request = BuildRequest(

@@ -32,7 +32,7 @@ typedef enum stapes_status {
 typedef int (*stapes_on_step)(void *user, int32_t step);
 
 typedef struct stapes_context {
-    uint8_t *arena[STAPES_MAX_ARENAS];    /* the caller's, aligned to STAPES_ARENA_ALIGNMENT */
+    uint8_t *arena[STAPES_MAX_ARENAS]; /* the caller's, aligned to STAPES_ARENA_ALIGNMENT */
     size_t arena_bytes[STAPES_MAX_ARENAS];
     stapes_on_step on_step; /* may be null */
     void *user;             /* passed to on_step */
@@ -72,12 +72,11 @@ stapes_status stapes_check(const stapes_model *model, const stapes_context *cont
  * there is none such. */
 void *stapes_input(const stapes_model *model, const stapes_context *context, uint32_t graph,
                    uint32_t index);
-const void *stapes_output(const stapes_model *model, const stapes_context *context,
-                          uint32_t graph, uint32_t index);
+const void *stapes_output(const stapes_model *model, const stapes_context *context, uint32_t graph,
+                          uint32_t index);
 
 /* Run one graph on the inputs that lie in the arena. */
-stapes_status stapes_run(const stapes_model *model, const stapes_context *context,
-                         uint32_t graph);
+stapes_status stapes_run(const stapes_model *model, const stapes_context *context, uint32_t graph);
 
 /* Speech: begin, feed any number of 16-bit PCM samples (10 ms blocks, say), finish.
  * `written` receives the bytes of text without the NUL that ends it. */
@@ -89,8 +88,8 @@ stapes_status stapes_finish(const stapes_model *model, stapes_context *context, 
 
 /* The three calls above on one recording. */
 stapes_status stapes_transcribe(const stapes_model *model, stapes_context *context,
-                                const int16_t *pcm, size_t samples, char *text,
-                                size_t text_bytes, size_t *written);
+                                const int16_t *pcm, size_t samples, char *text, size_t text_bytes,
+                                size_t *written);
 
 #ifdef __cplusplus
 }
