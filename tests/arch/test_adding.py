@@ -50,9 +50,7 @@ def _python(tree: Path, *arguments: str) -> str:
 
 def test_an_operator(tree: Path) -> None:
     assert "MAXIMUM" in _python(tree, "-m", "codegen", "operators")
-    ran = _python(
-        tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "maximum", "tests/kernels"
-    )
+    ran = _python(tree, "-m", "pytest", "-p", "no:cacheprovider", "-k", "maximum", "tests/kernels")
     assert re.search(r"\b[2-9]\d* passed", ran), ran
 
 
