@@ -35,14 +35,14 @@ _OTHERS = (
 )
 VOCABULARY = [BLANK, *sorted({*DIGITS, *ROOMS, *DEVICES, *_OTHERS.split()})]
 
-_FLITE = ("slt", "rms", "kal16", "kal")
+_FLITE = {"slt": 90, "rms": 90, "kal16": 50, "kal": 25}
 _ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbclan")
 _VARIANTS = (
     "m1 m2 m4 m5 m6 m7 f1 f3 f4 f5 adam anika boris david ed edward iven john klatt klatt4"
     " linda michael pablo robert shelby steph travis victor Alex Alicia Andrea Gene Jacky Lee Mario"
 ).split()
-#: Half of the training is flite: its voices are recordings cut up or modelled, not formants.
-TRAINING_VOICES = [f"flite:{v}" for v in _FLITE] * 60 + [
+#: More than half of the training is flite, whose voices come from recordings.
+TRAINING_VOICES = [f"flite:{v}" for v, share in _FLITE.items() for _ in range(share)] + [
     f"espeak:{a}+{v}" for a in _ACCENTS for v in _VARIANTS
 ]
 #: Three groups of voices that share nothing with each other or with the training.
@@ -61,11 +61,12 @@ _POOLS = ("training",) * 13 + ("calibration",) * 2 + ("development",) * 2 + ("ev
 
 @dataclass(frozen=True)
 class Utterance:
-    """What to say, by whom, and the seed of its variation (None: the voice as it is)."""
+    """What to say, by whom, and the seed of its delivery: as people differ, or only in pace."""
 
     text: str
     voice: str
-    seed: int | None = None
+    seed: int
+    vary: bool
 
 
 def sentence(rng: random.Random) -> str:
@@ -94,12 +95,21 @@ def sentence(rng: random.Random) -> str:
 
 
 def fragment(rng: random.Random) -> str:
-    """Words in no order, so that training hears each of them among all others.
+    """Words in no order, half of the time around a piece of a sentence of the training pool.
 
-    "to" stays out: only the order of a sentence tells it from "two".
+    Training then hears each word among all others. "to" comes in pieces only: nothing but the
+    order of words tells it from "two".
     """
     words = [word for word in VOCABULARY if word not in (BLANK, "to")]
-    return " ".join(rng.choice(words) for _ in range(rng.randint(2, 5)))
+    loose = [rng.choice(words) for _ in range(rng.randint(2, 5))]
+    if rng.random() < 0.5:
+        return " ".join(loose)
+    whole = sentence(rng).split()
+    while pool(" ".join(whole)) != "training":
+        whole = sentence(rng).split()
+    first = rng.randrange(max(1, len(whole) - 2))
+    at = rng.choice([0, 1])
+    return " ".join(loose[:at] + whole[first : first + 3] + loose[at : at + rng.randint(0, 1)])
 
 
 def pool(text: str) -> str:
@@ -110,34 +120,37 @@ def pool(text: str) -> str:
 def draw(
     pools: str, voices: list[str], count: int, seed: int, vary: bool, fragments: float = 0.0
 ) -> list[Utterance]:
-    """`count` utterances of one pool's sentences; `fragments` is the share of loose words."""
+    """`count` utterances of one pool's sentences; `fragments` is the share of loose words.
+
+    With `vary` for training; without, the voice as it is but for its pace and pitch, so that a
+    sentence drawn twice is not the same recording twice.
+    """
     rng = random.Random(seed)
     found: list[Utterance] = []
     while len(found) < count:
         text = fragment(rng) if rng.random() < fragments else sentence(rng)
         if pool(text) == pools:
-            number = seed * 1_000_003 + len(found) if vary else None
-            found.append(Utterance(text, rng.choice(voices), number))
+            number = seed * 1_000_003 + len(found)
+            found.append(Utterance(text, rng.choice(voices), number, vary))
     return found
 
 
-def _synthesize(utterance: Utterance, rng: random.Random | None) -> NDArray[np.float64]:
+def _synthesize(utterance: Utterance) -> NDArray[np.float64]:
     engine, voice = utterance.voice.split(":")
-    text = utterance.text
+    text, rng, vary = utterance.text, random.Random(utterance.seed), utterance.vary
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         if engine == "flite":
-            command = ["flite", "-voice", voice]
-            if rng:
-                text = text.replace(" ", ", ") if rng.random() < 0.1 else text
-                command += ["--setf", f"duration_stretch={rng.uniform(0.8, 1.2):.3f}"]
-                command += ["--setf", f"f0_shift={rng.uniform(0.75, 1.35):.3f}"]
-            command += ["-t", text, "-o", file.name]
+            text = text.replace(" ", ", ") if vary and rng.random() < 0.1 else text
+            pace = rng.uniform(0.8, 1.2) if vary else rng.uniform(0.9, 1.1)
+            pitch = rng.uniform(0.75, 1.35) if vary else rng.uniform(0.95, 1.05)
+            command = ["flite", "-voice", voice, "--setf", f"duration_stretch={pace:.3f}"]
+            command += ["--setf", f"f0_shift={pitch:.3f}", "-t", text, "-o", file.name]
         else:
-            command = ["espeak-ng", "-v", voice]
-            if rng:
-                command += ["-s", str(rng.randint(110, 200)), "-p", str(rng.randint(15, 85))]
-                command += ["-g", str(rng.choice([0, 0, 0, 2, 5]))]
-            command += ["-w", file.name, text]
+            words_a_minute = rng.randint(110, 200) if vary else rng.randint(150, 180)
+            pitch = rng.randint(15, 85) if vary else rng.randint(45, 55)
+            gap = rng.choice([0, 0, 0, 2, 5]) if vary else 0
+            command = ["espeak-ng", "-v", voice, "-s", str(words_a_minute)]
+            command += ["-p", str(pitch), "-g", str(gap), "-w", file.name, text]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         pcm, rate = soundfile.read(file.name, dtype="float64")
     divisor = int(np.gcd(rate, SAMPLE_RATE_HZ))
@@ -165,12 +178,10 @@ def _vary(pcm: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
 
 
 def render(utterance: Utterance) -> NDArray[np.int16]:
-    """The utterance as 16 kHz PCM (samples,); without a seed its peak is half of full scale."""
-    if utterance.seed is None:
-        pcm = _synthesize(utterance, None)
-        pcm = pcm / (np.abs(pcm).max() + 1e-9) * 0.5
-    else:
-        pcm = _vary(_synthesize(utterance, random.Random(utterance.seed)), utterance.seed)
+    """The utterance as 16 kHz PCM (samples,); without variation its peak is half of full scale."""
+    pcm = _synthesize(utterance)
+    half = pcm / (np.abs(pcm).max() + 1e-9) * 0.5
+    pcm = _vary(pcm, utterance.seed) if utterance.vary else half
     return np.rint(pcm * 32767.0).astype(np.int16)
 
 

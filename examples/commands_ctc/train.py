@@ -29,9 +29,9 @@ from examples.commands_ctc.augment import augment
 FRONT_END = LogMel()
 FRAMES = FRONT_END.frames(data.WINDOW_SAMPLES)
 TRAINING_SEED = 1
-UTTERANCES = 8000
-EPOCHS = 26
-FRAGMENTS = 0.4
+UTTERANCES = 10000
+EPOCHS = 28
+FRAGMENTS = 0.5
 #: Short kernels see a word and its neighbours, and cannot learn whole sentences by heart.
 KERNEL = 7
 _CLASSES = {word: index for index, word in enumerate(data.VOCABULARY)}
