@@ -5,11 +5,10 @@ not its own."""
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,15 +17,13 @@ from codegen.errors import UserError
 from codegen.graph import NUMPY_TYPES, Graph, Operator, Quantization, Tensor
 from codegen.lower import lower
 from codegen.registry import plugins
-
-sys.path.insert(0, str(Path(__file__).parent))
-from harness import SANITIZE, Runner, build_library, random_inputs
+from tests.kernels.harness import SANITIZE, Runner, build_library, random_inputs
 
 CASES = 60
 CHANGES = 5
 
 
-def pick(rng: np.random.Generator, *values: object) -> object:
+def pick(rng: np.random.Generator, *values: Any) -> Any:
     return values[int(rng.integers(len(values)))]
 
 
@@ -47,9 +44,9 @@ def changed_tensor(rng: np.random.Generator, tensor: Tensor) -> Tensor:
             shape = tuple(int(rng.integers(1, 5)) for _ in range(rng.integers(0, 6)))
             tensor = replace(tensor, shape=shape)
         case 1:
-            shape = list(tensor.shape) or [1]
-            shape[int(rng.integers(len(shape)))] = int(rng.integers(1, 9))
-            tensor = replace(tensor, shape=tuple(shape))
+            lengths = list(tensor.shape) or [1]
+            lengths[int(rng.integers(len(lengths)))] = int(rng.integers(1, 9))
+            tensor = replace(tensor, shape=tuple(lengths))
         case 2:
             tensor = replace(tensor, dtype=str(pick(rng, *NUMPY_TYPES)))
         case 3:
@@ -102,7 +99,9 @@ def changed(rng: np.random.Generator, graph: Graph) -> Graph:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    return build_library(tmp_path_factory.mktemp("kernels"), "-O1", *SANITIZE)
+    folder = tmp_path_factory.mktemp("kernels")
+    built: ctypes.CDLL = build_library(folder, "-O1", *SANITIZE)
+    return built
 
 
 @pytest.mark.parametrize("name", sorted(plugins("codegen.ops")))

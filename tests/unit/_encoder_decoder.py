@@ -64,7 +64,7 @@ class Steps:
             assert state.axis == 1
             self.state[state.name][:, self.position] = named[state.rows_from][:, 0]
         self.position += 1
-        return named["logits"][0]
+        return np.asarray(named["logits"][0])
 
     def greedy(self) -> Iterator[int]:
         """The tokens of the transcript, without the start and the end."""

@@ -45,7 +45,7 @@ def test_the_exported_graphs_compute_the_same(save: Callable[..., Any], tmp_path
     running = {name: Interpreter(data) for name, data in files.items()}
 
     def engine(graph: ModelGraph, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        return running[graph.name].run([np.float32(value) for value in inputs])
+        return running[graph.name].run([np.asarray(value, np.float32) for value in inputs])
 
     pcm = np.random.default_rng(0).normal(0, 3000, 16000).astype(np.int16)
     wanted, exported = Steps(model, pcm), Steps(model, pcm, engine)
