@@ -8,7 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from codegen.graph import Quantization
 from codegen.ops._quantize import multiply_high, quantize_multiplier, requantize, shift_right
+
+#: A function of single-precision values, rounded to single precision at each step.
+FloatFunction = Callable[[np.ndarray], np.ndarray]
 
 _INT32_MAX = (1 << 31) - 1
 
@@ -70,6 +74,43 @@ def interpolation_table(
     return clipped
 
 
+def value_table(function: FloatFunction, before: Quantization, after: Quantization) -> np.ndarray:
+    """`function` of all 256 int8 values in order, as int8.
+
+    LiteRT's 8-bit look-up tables, in single precision; scales' ratio must be below 2^20.
+    """
+    x = np.float32(before.scale) * _floats(np.arange(-128, 128) - before.zero_point)
+    steps = function(x) * (np.float32(1) / np.float32(after.scale))
+    shifted = np.trunc(_floats(_round(steps)) + np.float32(after.zero_point))
+    table: np.ndarray = np.clip(shifted, -128, 127).astype(np.int8)
+    return table
+
+
+def sampled_table(function: FloatFunction, before: float, after: float) -> np.ndarray:
+    """`function` of -32768, -32640 ... 32640 and 32767 times the scale `before`, as int16 (513,).
+
+    LiteRT's 16-bit look-up tables, in single precision; corrected as interpolation_table's.
+    """
+    first, last = np.float32(before) * np.float32(-32768), np.float32(before) * np.float32(32767)
+    lowest, highest = np.float32(after) * np.float32(-32768), np.float32(after) * np.float32(32767)
+    step, factor = (last - first) / np.float32(512), np.float32(65536) / (highest - lowest)
+    points = first + _floats(np.arange(513)) * step
+    steps = function(points) * factor
+    samples = _floats(_round(steps))
+    midway = _floats(_round(function(points[:-1] + step / np.float32(2)) * factor))
+    straight = _floats(_round((steps[1:] + samples[:-1]) / np.float32(2)))
+    samples[:-1] -= _floats(_round((straight - midway) / np.float32(2)))
+    samples[-1:] = _round(function(np.array([last])) * factor)
+    clipped: np.ndarray = np.clip(samples, -32768, 32767).astype(np.int16)
+    return clipped
+
+
+def _floats(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.float32)
+
+
 def _round(x: np.ndarray) -> np.ndarray:
-    rounded: np.ndarray = np.copysign(np.floor(np.abs(x) + 0.5), x)
+    """Rounded to integers, halves away from zero: as doubles, which hold x + 1/2 exactly."""
+    wide = x.astype(np.float64)
+    rounded: np.ndarray = np.copysign(np.floor(np.abs(wide) + 0.5), wide)
     return rounded

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions of one value: steps that look up all int8 values, or that change the scale."""
+"""Functions of one value: steps that look a value up, or that change the scale."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from codegen.graph import Graph, Operator
+from codegen.ops import _cases
 from codegen.ops._operands import (
     SUFFIXES,
     affine,
@@ -17,6 +21,7 @@ from codegen.ops._operands import (
     step_name,
 )
 from codegen.ops._quantize import quantize_multiplier, requantize
+from codegen.ops._tables import FloatFunction, sampled_table, value_table
 from codegen.program import Constant, Params, Row0, Rows, Step
 
 
@@ -50,11 +55,44 @@ def rescale(graph: Graph, operator: Operator, real: float, limits: tuple[int, in
 
 
 def lookup(graph: Graph, operator: Operator, table: np.ndarray) -> Step:
-    """output = table[input + 128], int8."""
+    """int8 output = table[input + 128], or int16 between two of the table's 513 values."""
     before = input_of(graph, operator, 0)
-    constant = Constant("table", table.astype(np.int8))
+    dtype = before.dtype
+    constant = Constant("table", table.astype(dtype))
     fields = (("columns", before.shape[-1] if before.shape else 1), ("table", constant))
-    return _step(graph, operator, "stapes_lookup_s8", Params("stapes_lookup_params", fields))
+    struct = "stapes_lookup_params" if dtype == "int8" else "stapes_lookup_s16_params"
+    return _step(graph, operator, f"stapes_lookup_{SUFFIXES[dtype]}", Params(struct, fields))
+
+
+def tabulated_in_range(graph: Graph, operator: Operator) -> str | None:
+    """Scales lie between 2^-60 and 2^60, and input scale / output scale is below 2^20."""
+    before, after = affine(input_of(graph, operator, 0)), affine(output_of(graph, operator))
+    if not all(2**-60 < scale < 2**60 for scale in (before.scale, after.scale)):
+        return f"scales {before.scale:.3g} and {after.scale:.3g}"
+    real = before.scale / after.scale
+    return None if real < 2**20 else f"{real:.3g}"
+
+
+def tabulated(graph: Graph, operator: Operator, function: FloatFunction) -> Step:
+    """A step that looks `function` up in the table that LiteRT makes of it."""
+    tensor = input_of(graph, operator, 0)
+    before, after = affine(tensor), affine(output_of(graph, operator))
+    if tensor.dtype == "int8":
+        return lookup(graph, operator, value_table(function, before, after))
+    return lookup(graph, operator, sampled_table(function, before.scale, after.scale))
+
+
+def cases(
+    rng: np.random.Generator, kind: str, options: Callable[[], Mapping[str, Any]]
+) -> Iterator[Graph]:
+    """Many values under scales from flat to saturated."""
+    while True:
+        dtype = _cases.either_type(rng)
+        unit = 1 if dtype == "int8" else 256
+        source = _cases.tensor(rng, (8, 64), dtype, _cases.scale(rng, 1e-3, 1.0) / unit)
+        spread = affine(source).scale * _cases.scale(rng, 0.02, 2.0)
+        output = _cases.tensor(rng, source.shape, dtype, spread)
+        yield _cases.graph(kind, (source,), output, options())
 
 
 def _step(graph: Graph, operator: Operator, kernel: str, params: Params) -> Step:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions of one value: by a table of all int8 values, or a change of scale. */
+/* Functions of one value: by a table, or a change of scale. */
 #ifndef STAPES_UNARY_H
 #define STAPES_UNARY_H
 
@@ -9,6 +9,11 @@ typedef struct stapes_lookup_params {
     int32_t columns;
     const int8_t *table; /* [256], of -128 ... 127 */
 } stapes_lookup_params;
+
+typedef struct stapes_lookup_s16_params {
+    int32_t columns;
+    const int16_t *table; /* [513], of -32768, -32640 ... 32768 */
+} stapes_lookup_s16_params;
 
 typedef struct stapes_quantize_params {
     int32_t columns;
@@ -22,6 +27,8 @@ typedef struct stapes_quantize_params {
 
 void stapes_lookup_s8(const stapes_lookup_params *params, int32_t row0, int32_t rows,
                       const int8_t *input, int8_t *output);
+void stapes_lookup_s16(const stapes_lookup_s16_params *params, int32_t row0, int32_t rows,
+                       const int16_t *input, int16_t *output);
 void stapes_quantize_s8_s16(const stapes_quantize_params *params, int32_t row0, int32_t rows,
                             const int8_t *input, int16_t *output);
 void stapes_quantize_s16_s8(const stapes_quantize_params *params, int32_t row0, int32_t rows,

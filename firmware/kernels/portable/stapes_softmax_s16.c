@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stapes/softmax.h"
 
+#include "stapes/interpolate.h"
 #include "stapes/requantize.h"
-
-/* The function tabulated at 513 points over all of int16, linear between them. */
-static int32_t interpolate(const int16_t *table, int32_t x) {
-    const int16_t *at = table + 256 + (x >> 7);
-    return at[0] + (((at[1] - at[0]) * (x & 127) + 64) >> 7);
-}
 
 /*
  * output[r][i] = 32768 * exp(scale * input[r][i]) / sum over j of exp(scale * input[r][j])
@@ -36,14 +31,14 @@ void stapes_softmax_s16(const stapes_softmax_s16_params *params, int32_t row0, i
             const int32_t steps =
                 stapes_requantize(x[i] - largest, params->multiplier, params->shift);
             const int32_t centred = stapes_clamp(steps, -65535, 0) + 32767;
-            out[i] = (int16_t)interpolate(params->exponentials, centred);
+            out[i] = (int16_t)stapes_interpolate(params->exponentials, centred);
             sum += out[i];
         }
         /* sum = (1 + fraction / 65536) * 2^(31 - headroom) */
         const int32_t headroom = __builtin_clz((unsigned)sum);
         const int32_t scaled = (int32_t)((((int64_t)sum << (headroom - 1)) + (1 << 13)) >> 14);
         const int32_t fraction = stapes_clamp(scaled - (1 << 16) - (1 << 15), -32768, 32767);
-        const int32_t factor = interpolate(params->reciprocals, fraction);
+        const int32_t factor = stapes_interpolate(params->reciprocals, fraction);
         const int32_t shift = 31 - headroom;
         for (int32_t i = 0; i < depth; i++) {
             const int32_t value =
