@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from codegen.graph import Graph, Operator
-from codegen.ops import _cases, _unary
+from codegen.ops import _unary
 from codegen.ops._libm import libm
 from codegen.ops._operands import (
     arity,

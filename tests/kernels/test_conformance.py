@@ -31,12 +31,15 @@ def library(
 @pytest.mark.parametrize("name", sorted(plugins("codegen.ops")))
 def test_operator_equals_reference(name: str, library: ctypes.CDLL) -> None:
     rng = np.random.default_rng(zlib.crc32(name.encode()))
+    module = plugins("codegen.ops")[name]
+    # Some operators have values on which LiteRT refuses to run.
+    inputs_of = getattr(module, "inputs", random_inputs)
     seen = set()
-    for number, graph in enumerate(islice(plugins("codegen.ops")[name].cases(rng), CASES)):
+    for number, graph in enumerate(islice(module.cases(rng), CASES)):
         reference = Reference(write(graph))
         runner = Runner(library, graph, lower(graph, None))
-        seen.add(graph.tensors[graph.inputs[0]].dtype)
-        for inputs in islice(random_inputs(rng, graph), INPUTS):
+        seen.add(graph.tensors[graph.outputs[0]].dtype)
+        for inputs in islice(inputs_of(rng, graph), INPUTS):
             stripe = (None, 1, 3)[int(rng.integers(3))]
             got = runner(inputs, stripe, in_place=bool(rng.integers(2)))
             for ours, theirs in zip(got, reference(inputs), strict=True):
@@ -48,4 +51,4 @@ def test_operator_equals_reference(name: str, library: ctypes.CDLL) -> None:
                     f" {graph.operators[0].options}, {[t.shape for t in graph.tensors]},"
                     f" {[t.dtype for t in graph.tensors]}"
                 )
-    assert seen == set(plugins("codegen.ops")[name].TYPES)
+    assert seen == set(module.TYPES)

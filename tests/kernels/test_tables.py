@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -13,12 +15,32 @@ from codegen.lower import lower
 from codegen.tflite.write import write
 from tests.kernels.harness import Reference, Runner, build_library
 
-#: Operator, options, scale and zero point of the output where they are fixed, least input.
+MOST = {"int8": 127, "int16": 32767}
+
+
+def like_input(dtype: str, scale: float, spread: float) -> Quantization:
+    return Quantization((float(np.float32(scale * spread)),), (0,))
+
+
+def like_root(dtype: str, scale: float, spread: float) -> Quantization:
+    return Quantization((float(np.float32(spread / (MOST[dtype] * np.sqrt(scale)))),), (0,))
+
+
+@dataclass(frozen=True)
+class Function:
+    """An operator: its options, its output's quantization, and whether inputs are at least 0."""
+
+    kind: str
+    output: Callable[[str, float, float], Quantization] = like_input
+    options: Mapping[str, bool] = field(default_factory=dict)
+    positive: bool = False
+
+
 FUNCTIONS = {
-    "gelu": ("GELU", {"approximate": False}, None, None),
-    "gelu_tanh": ("GELU", {"approximate": True}, None, None),
+    "gelu": Function("GELU", options={"approximate": False}),
+    "gelu_tanh": Function("GELU", options={"approximate": True}),
+    "rsqrt": Function("RSQRT", like_root, positive=True),
 }
-UNITS = {"int8": 1 / 128, "int16": 1 / 32768}
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +51,16 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_every_value_equals_reference(name: str, dtype: str, library: ctypes.CDLL) -> None:
-    kind, options, fixed, least = FUNCTIONS[name]
+    function = FUNCTIONS[name]
     rng = np.random.default_rng(11)
-    info = np.iinfo(dtype)
+    least = 0 if function.positive else -MOST[dtype] - 1
+    values = np.arange(least, MOST[dtype] + 1, dtype=dtype)[None]
     for reach in (0.01, 0.7, 3.0, 8.0, 16.0, 100.0, *rng.uniform(0.1, 20.0, 6).tolist()):
-        scale = float(np.float32(reach * UNITS[dtype]))
-        values = np.arange(info.min if least is None else least, info.max + 1, dtype=dtype)[None]
-        if fixed is None:
-            after = Quantization((float(np.float32(scale * rng.uniform(0.1, 1.2))),), (0,))
-        else:
-            after = fixed[dtype]
+        scale = float(np.float32(reach / MOST[dtype]))
+        after = function.output(dtype, scale, rng.uniform(0.1, 1.2))
         source = Tensor("x", values.shape, dtype, Quantization((scale,), (0,)))
         output = Tensor("y", values.shape, dtype, after)
-        operator = Operator(0, kind, (0,), (1,), options)
+        operator = Operator(0, function.kind, (0,), (1,), function.options)
         graph = Graph("all", (source, output), (operator,), (0,), (1,))
         (got,) = Runner(library, graph, lower(graph, None))([values])
         (expected,) = Reference(write(graph))([values])
