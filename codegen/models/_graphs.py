@@ -3,7 +3,19 @@
 
 Inputs and outputs are wired by name: "encoded" and "cross_key_0" of one graph are those of the
 next. "self_key_0" is a state buffer: row n of it, along its axis 1, is what step n gave as
-"new_key_0". The first inputs of the decoder are rows of tables, looked up by the runtime.
+"new_key_0". The first inputs of the decoder are rows of tables, looked up by the runtime; "mask"
+is 0 for the rows written so far and for the last place, which is the step's own, and `masked` for
+the others.
+
+The decoding rule, of kind "greedy":
+
+    start           tokens that are fed before the first is chosen
+    end             the token that ends the text
+    suppress        tokens that are never chosen
+    begin_suppress  tokens that are not chosen first
+    most_tokens     steps of the decoder at most, those of the start among them
+    masked          the mask's value for rows that are not there
+    vocabulary      "latin-1": each character of the vocabulary's words is a byte of UTF-8
 """
 
 from __future__ import annotations

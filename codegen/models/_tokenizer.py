@@ -48,10 +48,10 @@ def read_tokens(path: Path, size: int, optional_from: int | None = None) -> tupl
         silent = number in special or number not in words
         try:
             tokens.append(b"" if silent else text(words[number]))
-        except KeyError as error:
+        except (KeyError, UnicodeEncodeError) as error:
             raise UserError(
-                f"{path}: token {number} is {words[number]!r:.40}, which a byte-level tokenizer"
-                " cannot write; download the file again."
+                f"{path}: token {number} is {words[number]!r:.40}, which stands for no bytes;"
+                " download the file again."
             ) from error
     return tuple(tokens)
 
@@ -83,6 +83,7 @@ def _text_rule(value: Mapping[str, Any], path: Path) -> Callable[[str], bytes]:
     """How a token's name becomes bytes, by the file's decoder."""
     decoder = value.get("decoder")
     steps = decoder.get("decoders", [decoder]) if isinstance(decoder, dict) else []
+    steps = steps if isinstance(steps, list) else []
     kinds = [step.get("type") for step in steps if isinstance(step, dict)]
     if kinds == ["ByteLevel"]:
         alphabet = byte_alphabet()

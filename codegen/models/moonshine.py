@@ -60,7 +60,9 @@ def load_source(
     torch.set_num_threads(1)
     source = Source(folder)
     shape = _Shape(source.config)
-    window = _checked_window(window_samples or DEFAULT_WINDOW_SAMPLES, shape, source.config)
+    window = _checked_window(
+        DEFAULT_WINDOW_SAMPLES if window_samples is None else window_samples, shape, source.config
+    )
     if language not in (None, "en"):
         raise UserError(f"{folder}: language {language!r:.40} was asked for; Moonshine has 'en'.")
     positions = tokens_of(window)

@@ -58,7 +58,7 @@ def load_source(
     source = Source(folder)
     shape = _Shape(source.config)
     longest = shape.source_positions * FRAME_SAMPLES
-    window = _checked_window(window_samples or longest, longest, folder)
+    window = _checked_window(longest if window_samples is None else window_samples, longest, folder)
     decoding = _decoding(source, shape, language)
     positions = min(tokens_of(window), shape.target_positions)
     frames = window // FRAME_SAMPLES

@@ -146,6 +146,7 @@ def test_quantizing_is_refused_in_one_sentence(tiny: tuple[Path, Any]) -> None:
         (152640, "multiples of 64"),
         (80001, "multiples of 64"),
         (64, "multiples of 64"),
+        (0, "multiples of 64"),
         (-64, "multiples of 64"),
     ],
 )
@@ -243,11 +244,20 @@ def test_a_head_that_repeats_the_embedding(checkpoint: Path) -> None:
         ({"model": {"type": "BPE", "vocab": {"a": 2}}}, "two tokens have the number 2"),
         ({"model": []}, "not a tokenizer.json"),
         ({"decoder": None}, "its decoder is"),
+        ({"decoder": {"decoders": 5}}, "its decoder is"),
+        ({"added_tokens": [{"id": 23, "content": "\ud800", "special": False}]}, "two tokens"),
         ({"decoder": {"type": "WordPiece"}}, "its decoder is .*WordPiece"),
-        ({"decoder": {"type": "ByteLevel"}}, "which a byte-level tokenizer cannot write"),
+        ({"decoder": {"type": "ByteLevel"}}, "which stands for no bytes"),
     ],
 )
 def test_a_wrong_tokenizer(checkpoint: Path, values: dict[str, Any], message: str) -> None:
     change_json(checkpoint / "tokenizer.json", **values)
     with pytest.raises(UserError, match=message):
+        load_float_model(checkpoint)
+
+
+def test_a_token_that_is_no_unicode(checkpoint: Path) -> None:
+    path = checkpoint / "tokenizer.json"
+    path.write_text(path.read_text().replace('"w9"', '"\\ud800"'))
+    with pytest.raises(UserError, match=r"token 9 is .* stands for no bytes"):
         load_float_model(checkpoint)
