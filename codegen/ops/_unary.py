@@ -51,7 +51,7 @@ def rescale(graph: Graph, operator: Operator, real: float, limits: tuple[int, in
     )
     kinds = dict.fromkeys((SUFFIXES[before.dtype], SUFFIXES[after.dtype]))
     kernel = f"stapes_quantize_{'_'.join(kinds)}"
-    return _step(graph, operator, kernel, Params("stapes_quantize_params", fields))
+    return step(graph, operator, kernel, Params("stapes_quantize_params", fields))
 
 
 def lookup(graph: Graph, operator: Operator, table: np.ndarray) -> Step:
@@ -61,7 +61,7 @@ def lookup(graph: Graph, operator: Operator, table: np.ndarray) -> Step:
     constant = Constant("table", table.astype(dtype))
     fields = (("columns", before.shape[-1] if before.shape else 1), ("table", constant))
     struct = "stapes_lookup_params" if dtype == "int8" else "stapes_lookup_s16_params"
-    return _step(graph, operator, f"stapes_lookup_{SUFFIXES[dtype]}", Params(struct, fields))
+    return step(graph, operator, f"stapes_lookup_{SUFFIXES[dtype]}", Params(struct, fields))
 
 
 def tabulated_in_range(graph: Graph, operator: Operator) -> str | None:
@@ -95,13 +95,20 @@ def cases(
         yield _cases.graph(kind, (source,), output, options())
 
 
-def _step(graph: Graph, operator: Operator, kernel: str, params: Params) -> Step:
+def step(
+    graph: Graph,
+    operator: Operator,
+    kernel: str,
+    params: Params,
+    header: str = "stapes/unary.h",
+) -> Step:
+    """One call of `kernel`, in place where the type stays."""
     before, after = input_of(graph, operator, 0), output_of(graph, operator)
     pair = (operator.inputs[0], operator.outputs[0])
     return Step(
         name=step_name(operator),
         kernel=kernel,
-        header="stapes/unary.h",
+        header=header,
         operands=(
             params,
             Row0(),

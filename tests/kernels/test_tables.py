@@ -15,6 +15,8 @@ from codegen.lower import lower
 from codegen.tflite.write import write
 from tests.kernels.harness import Reference, Runner, build_library
 
+#: The greatest inputs; with the last two, the scale of int16 is a power of two.
+REACHES = (0.01, 0.7, 3.0, 12.0, 100.0, 8.0 * 32767 / 32768, 16.0 * 32767 / 32768)
 MOST = {"int8": 127, "int16": 32767}
 
 
@@ -24,6 +26,10 @@ def like_input(dtype: str, scale: float, spread: float) -> Quantization:
 
 def like_root(dtype: str, scale: float, spread: float) -> Quantization:
     return Quantization((float(np.float32(spread / (MOST[dtype] * np.sqrt(scale)))),), (0,))
+
+
+def unit(dtype: str, scale: float, spread: float) -> Quantization:
+    return Quantization((1 / 256,), (-128,)) if dtype == "int8" else Quantization((2.0**-15,), (0,))
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,9 @@ class Function:
 FUNCTIONS = {
     "gelu": Function("GELU", options={"approximate": False}),
     "gelu_tanh": Function("GELU", options={"approximate": True}),
+    "logistic": Function("LOGISTIC", unit),
     "rsqrt": Function("RSQRT", like_root, positive=True),
+    "tanh": Function("TANH", unit),
 }
 
 
@@ -55,7 +63,7 @@ def test_every_value_equals_reference(name: str, dtype: str, library: ctypes.CDL
     rng = np.random.default_rng(11)
     least = 0 if function.positive else -MOST[dtype] - 1
     values = np.arange(least, MOST[dtype] + 1, dtype=dtype)[None]
-    for reach in (0.01, 0.7, 3.0, 8.0, 16.0, 100.0, *rng.uniform(0.1, 20.0, 6).tolist()):
+    for reach in (*REACHES, *rng.uniform(0.1, 20.0, 6).tolist()):
         scale = float(np.float32(reach / MOST[dtype]))
         after = function.output(dtype, scale, rng.uniform(0.1, 1.2))
         source = Tensor("x", values.shape, dtype, Quantization((scale,), (0,)))
