@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two operands of which either may be repeated along rows or columns: shared by ADD and MUL."""
+"""Two operands of which either may be repeated along rows or columns: ADD, SUB, MUL and others."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def cases(rng: np.random.Generator, kind: str) -> Iterator[Graph]:
         if constant < 2:
             sources[constant] = _cases.constant(rng, sources[constant])
         reals = [s.quantization.scale for s in sources if s.quantization]
-        spread = 1.0 if kind == "ADD" else float(min(reals)) * (64 if dtype == "int8" else 16384)
+        spread = 1.0 if kind != "MUL" else float(min(reals)) * (64 if dtype == "int8" else 16384)
         target = max(reals) * spread * _cases.scale(rng, 0.3, 3.0)
         output = _cases.tensor(rng, shape, dtype, float(np.float32(target)))
         options: Mapping[str, Any] = {"fused_activation_function": _cases.activation(rng)}

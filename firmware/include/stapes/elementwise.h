@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sums and products of two tensors, of which either may be repeated along rows or columns. */
+/* Sums, differences and products of two tensors, of which either may be repeated along rows or
+ * columns. */
 #ifndef STAPES_ELEMENTWISE_H
 #define STAPES_ELEMENTWISE_H
 
 #include <stdint.h>
 
-/* Element (row, column) of an input is at row * row_step + column * column_step. */
+/* Element (row, column) of an input is at row * row_step + column * column_step.
+ * Of sums and differences: */
 typedef struct stapes_add_params {
     int32_t columns;
     int32_t input1_row_step;
@@ -43,6 +45,10 @@ typedef struct stapes_mul_params {
 void stapes_add_s8(const stapes_add_params *params, int32_t row0, int32_t rows,
                    const int8_t *input1, const int8_t *input2, int8_t *output);
 void stapes_add_s16(const stapes_add_params *params, int32_t row0, int32_t rows,
+                    const int16_t *input1, const int16_t *input2, int16_t *output);
+void stapes_sub_s8(const stapes_add_params *params, int32_t row0, int32_t rows,
+                   const int8_t *input1, const int8_t *input2, int8_t *output);
+void stapes_sub_s16(const stapes_add_params *params, int32_t row0, int32_t rows,
                     const int16_t *input1, const int16_t *input2, int16_t *output);
 void stapes_mul_s8(const stapes_mul_params *params, int32_t row0, int32_t rows,
                    const int8_t *input1, const int8_t *input2, int8_t *output);

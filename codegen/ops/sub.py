@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SUB: int8 or int16, with repeated or constant inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from codegen.graph import Graph, Operator
+from codegen.ops import _broadcast, _sum
+from codegen.program import Step
+
+KIND = "SUB"
+TYPES = ("int8", "int16")
+CONSTRAINTS = _sum.CONSTRAINTS
+
+
+def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
+    """One call; rows are the product of the leading dimensions, columns the rest."""
+    return _sum.lower(graph, operator, "stapes_sub")
+
+
+def cases(rng: np.random.Generator) -> Iterator[Graph]:
+    """Equal shapes and each way of repeating, either input constant or not."""
+    return _broadcast.cases(rng, KIND)

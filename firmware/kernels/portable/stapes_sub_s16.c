@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stapes/elementwise.h"
+
+#include "stapes/requantize.h"
+
+/*
+ * output[r][c] = clamp(zero_point + requantize(a - b, output_multiplier, output_shift)), where
+ * a = requantize((input1[r][c] - input1_zero_point) * 2^15, input1_multiplier, input1_shift)
+ * and b likewise
+ *
+ * inputs int16, each [...][columns] or repeated along rows, columns or both (steps of 0)
+ * output int16 [...][columns]; rows row0 ... row0 + rows - 1 are written; may be an input that is
+ *        not repeated
+ *
+ * Multipliers of inputs are at most 1/2. Rounds as stapes_requantize each time.
+ */
+void stapes_sub_s16(const stapes_add_params *params, int32_t row0, int32_t rows,
+                    const int16_t *input1, const int16_t *input2, int16_t *output) {
+    const stapes_add_params *p = params;
+    int16_t *out = output + row0 * p->columns;
+
+    for (int32_t row = row0; row < row0 + rows; row++) {
+        const int16_t *a = input1 + row * p->input1_row_step;
+        const int16_t *b = input2 + row * p->input2_row_step;
+        for (int32_t column = 0; column < p->columns; column++) {
+            const int32_t x = (*a - p->input1_zero_point) * (1 << 15);
+            const int32_t y = (*b - p->input2_zero_point) * (1 << 15);
+            int32_t value = stapes_requantize(x, p->input1_multiplier, p->input1_shift) -
+                            stapes_requantize(y, p->input2_multiplier, p->input2_shift);
+            value = stapes_requantize(value, p->output_multiplier, p->output_shift);
+            *out++ = (int16_t)stapes_offset_clamp(value, p->output_zero_point, p->output_min,
+                                                  p->output_max);
+            a += p->input1_column_step;
+            b += p->input2_column_step;
+        }
+    }
+}
