@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Data moved as it is: padding, joining, reordering. */
+/* Data moved as it is: padding, joining, choosing, reordering. */
 #ifndef STAPES_LAYOUT_H
 #define STAPES_LAYOUT_H
 
@@ -29,6 +29,19 @@ typedef struct stapes_concatenation_params {
     int32_t bytes_4;
 } stapes_concatenation_params;
 
+/* The output's dimensions but the first, bytes a run, and bytes between neighbours in the input. */
+typedef struct stapes_slice_params {
+    int32_t output_1;
+    int32_t output_2;
+    int32_t output_3;
+    int32_t bytes;
+    int32_t offset;
+    int32_t step_0;
+    int32_t step_1;
+    int32_t step_2;
+    int32_t step_3;
+} stapes_slice_params;
+
 /* The output's dimensions but the first, and elements between neighbours in the input. */
 typedef struct stapes_transpose_params {
     int32_t output_1;
@@ -45,6 +58,8 @@ void stapes_pad(const stapes_pad_params *params, int32_t row0, int32_t rows, con
 void stapes_concatenation(const stapes_concatenation_params *params, int32_t row0, int32_t rows,
                           const void *input1, const void *input2, const void *input3,
                           const void *input4, void *output);
+void stapes_slice(const stapes_slice_params *params, int32_t row0, int32_t rows, const void *input,
+                  void *output);
 void stapes_transpose_s8(const stapes_transpose_params *params, int32_t row0, int32_t rows,
                          const int8_t *input, int8_t *output);
 void stapes_transpose_s16(const stapes_transpose_params *params, int32_t row0, int32_t rows,
