@@ -83,7 +83,7 @@ train-commands: install ## Train the bundled command recogniser again (about 15 
 
 .PHONY: results
 results: install ## Measure the figures of docs/results.md again.
-	@$(BIN)/python benchmarks/results.py
+	@$(BIN)/python -m benchmarks.results
 
 .PHONY: docs
 docs: install ## Generate docs/operators.md again.
