@@ -80,13 +80,20 @@ def indices(data: list[int] | list[list[int]]) -> Tensor:
 
 
 def weights(
-    rng: np.random.Generator, shape: tuple[int, ...], axis: int, per_channel: bool = True
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    axis: int,
+    per_channel: bool = True,
+    dtype: str = "int8",
 ) -> Tensor:
-    """int8 weights in -127 ... 127, one scale a channel along `axis`, or one for all."""
+    """int8 weights in -127 ... 127 or int4 in -8 ... 7, one scale a channel along `axis`, or one
+    for all."""
     count = shape[axis] if per_channel else 1
     scales = tuple(scale(rng, 1e-3, 1e-1) for _ in range(count))
     data = np.maximum(values(rng, shape, "int8"), -127)
-    return Tensor("", shape, "int8", Quantization(scales, (0,) * count, axis), data)
+    if dtype == "int4":
+        data >>= 4
+    return Tensor("", shape, dtype, Quantization(scales, (0,) * count, axis), data)
 
 
 def bias(

@@ -8,7 +8,14 @@ import math
 import numpy as np
 
 from codegen.graph import Graph, Operator, Tensor
-from codegen.ops._operands import affine, fused_activation, input_of, optional_input, output_of
+from codegen.ops._operands import (
+    SUFFIXES,
+    affine,
+    fused_activation,
+    input_of,
+    optional_input,
+    output_of,
+)
 from codegen.ops._quantize import narrow_multiplier, quantize_multiplier
 from codegen.program import Constant
 
@@ -24,10 +31,11 @@ def known_activation(graph: Graph, operator: Operator) -> str | None:
     return None if activation in ACTIVATIONS else activation
 
 
-def constant_int8_weights(graph: Graph, operator: Operator) -> str | None:
-    """The weights are an int8 constant."""
+def constant_weights(graph: Graph, operator: Operator) -> str | None:
+    """The weights are an int8 or int4 constant; DEPTHWISE_CONV_2D takes int8 only."""
     weights = input_of(graph, operator, 1)
-    if weights.dtype != "int8":
+    allowed = ("int8",) if operator.kind == "DEPTHWISE_CONV_2D" else ("int8", "int4")
+    if weights.dtype not in allowed:
         return f"{weights.dtype} weights"
     return None if weights.data is not None else "weights that are computed"
 
@@ -84,7 +92,7 @@ def scales_in_range(graph: Graph, operator: Operator) -> str | None:
 
 #: In the order in which they may rely on each other; of scales, each operator has its own.
 CONSTRAINTS = (
-    constant_int8_weights,
+    constant_weights,
     symmetric_weights,
     constant_bias,
     accumulator_fits,
@@ -113,7 +121,7 @@ def channel_axis(operator: Operator) -> int:
 
 
 def matrix(graph: Graph, operator: Operator) -> np.ndarray:
-    """The weights as int8 (output channels, products an output)."""
+    """The weights as int8 values (output channels, products an output)."""
     weights = input_of(graph, operator, 1)
     assert weights.data is not None
     axis = channel_axis(operator)
@@ -157,11 +165,22 @@ def rescaling(graph: Graph, operator: Operator) -> tuple[Constant, Constant]:
     )
 
 
+def kernel_suffix(graph: Graph, operator: Operator) -> str:
+    """What ends a kernel's name: the activations' type, then the weights' where that is int4."""
+    suffix = SUFFIXES[input_of(graph, operator, 0).dtype]
+    return f"{suffix}_w4" if input_of(graph, operator, 1).dtype == "int4" else suffix
+
+
 def packed_weights(graph: Graph, operator: Operator) -> Constant:
-    """The weights in the file's order."""
+    """The weights in the file's order; int4 as uint8, two a byte, the low bits first."""
     weights: Tensor = input_of(graph, operator, 1)
     assert weights.data is not None
-    return Constant("weights", weights.data.reshape(-1))
+    values = weights.data.reshape(-1)
+    if weights.dtype == "int8":
+        return Constant("weights", values)
+    nibbles = np.zeros(values.size + values.size % 2, np.uint8)
+    nibbles[: values.size] = values.astype(np.uint8) & 15
+    return Constant("weights", nibbles[0::2] | nibbles[1::2] << 4)
 
 
 def folded_bias(graph: Graph, operator: Operator) -> Constant:

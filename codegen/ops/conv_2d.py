@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CONV_2D: int8 or int16 activations, int8 weights per tensor or per output channel."""
+"""CONV_2D: int8 or int16 activations, int8 or int4 weights per tensor
+or per output channel."""
 
 from __future__ import annotations
 
@@ -11,7 +12,6 @@ import numpy as np
 from codegen.graph import Graph, Operator
 from codegen.ops import _cases, _weights, _window
 from codegen.ops._operands import (
-    SUFFIXES,
     affine,
     arity,
     first_input_varies,
@@ -77,7 +77,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     )
     return Step(
         name=step_name(operator),
-        kernel=f"stapes_conv_2d_{SUFFIXES[before.dtype]}",
+        kernel=f"stapes_conv_2d_{_weights.kernel_suffix(graph, operator)}",
         header="stapes/conv_2d.h",
         operands=(
             params,
@@ -103,10 +103,12 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         taps = tuple(_cases.integer(rng, 1, min(4, length)) for length in size)
         channels, filters = _cases.integer(rng, 1, 9), _cases.integer(rng, 1, 9)
         source = _cases.tensor(rng, (1, *size, channels), _cases.either_type(rng))
-        weights = _cases.weights(rng, (filters, *taps, channels), 0, bool(rng.integers(4)))
+        form = _cases.choice(rng, "int8", "int8", "int4")
+        shape = (filters, *taps, channels)
+        weights = _cases.weights(rng, shape, 0, bool(rng.integers(4)), form)
         bias = _cases.bias(rng, source, weights, 0)
-        shape = _window.output_shape(size, taps, options)
-        if shape is not None:
+        outer = _window.output_shape(size, taps, options)
+        if outer is not None:
             target = _cases.fitted(rng, source, weights, channels * math.prod(taps))
-            output = _cases.tensor(rng, (1, *shape, filters), source.dtype, target)
+            output = _cases.tensor(rng, (1, *outer, filters), source.dtype, target)
             yield _cases.graph(KIND, (source, weights, bias), output, options)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FULLY_CONNECTED: int8 or int16 activations, int8 weights per tensor or per output channel."""
+"""FULLY_CONNECTED: int8 or int16 activations, int8 or int4 weights per tensor
+or per output channel."""
 
 from __future__ import annotations
 
@@ -12,7 +13,6 @@ import numpy as np
 from codegen.graph import Graph, Operator
 from codegen.ops import _cases, _weights
 from codegen.ops._operands import (
-    SUFFIXES,
     affine,
     arity,
     first_input_varies,
@@ -93,7 +93,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     )
     return Step(
         name=step_name(operator),
-        kernel=f"stapes_fully_connected_{SUFFIXES[before.dtype]}",
+        kernel=f"stapes_fully_connected_{_weights.kernel_suffix(graph, operator)}",
         header="stapes/fully_connected.h",
         operands=(
             params,
@@ -118,7 +118,8 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         batch = _cases.choice(rng, (1,), (40,), (1, 5), (2, 3), (2, 30))
         keep = bool(rng.integers(2))
         source = _cases.tensor(rng, (*batch, inputs), _cases.either_type(rng))
-        weights = _cases.weights(rng, (outputs, inputs), 0, bool(rng.integers(2)))
+        form = _cases.choice(rng, "int8", "int8", "int4")
+        weights = _cases.weights(rng, (outputs, inputs), 0, bool(rng.integers(2)), form)
         wide = source.dtype == "int16" and bool(rng.integers(2))
         bias = _cases.bias(rng, source, weights, 0, wide) if rng.integers(5) else None
         shape = (*batch, outputs) if keep else (math.prod(batch), outputs)

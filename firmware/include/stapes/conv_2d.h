@@ -30,8 +30,14 @@ typedef struct stapes_conv_2d_params {
 void stapes_conv_2d_s8(const stapes_conv_2d_params *params, int32_t row0, int32_t rows,
                        const int8_t *input, const int8_t *weights, const int32_t *bias,
                        int8_t *output);
+void stapes_conv_2d_s8_w4(const stapes_conv_2d_params *params, int32_t row0, int32_t rows,
+                          const int8_t *input, const uint8_t *weights, const int32_t *bias,
+                          int8_t *output);
 void stapes_conv_2d_s16(const stapes_conv_2d_params *params, int32_t row0, int32_t rows,
                         const int16_t *input, const int8_t *weights, const int64_t *bias,
                         int16_t *output);
+void stapes_conv_2d_s16_w4(const stapes_conv_2d_params *params, int32_t row0, int32_t rows,
+                           const int16_t *input, const uint8_t *weights, const int64_t *bias,
+                           int16_t *output);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dot products with int8 weights: the inner loops of the portable matrix kernels. Four products a
- * turn halve the cost of counting. */
+/* Dot products with int8 or int4 weights: the inner loops of the portable matrix kernels. Four
+ * products a turn halve the cost of counting. int4 weights lie two a byte, the low bits first. */
 #ifndef STAPES_DOT_H
 #define STAPES_DOT_H
 
@@ -35,4 +35,61 @@ static inline int64_t stapes_dot_s16(const int16_t *x, const int8_t *weights, in
     }
     return sum;
 }
+
+/* The weight in the low and in the high half of a byte. */
+static inline int32_t stapes_low_w4(uint8_t pair) {
+    return ((pair & 15) ^ 8) - 8;
+}
+
+static inline int32_t stapes_high_w4(uint8_t pair) {
+    return ((pair >> 4) ^ 8) - 8;
+}
+
+/* The dot product with weights first ... first + length - 1. */
+static inline int32_t stapes_dot_s8_w4(const int8_t *x, const uint8_t *weights, int32_t first,
+                                       int32_t length) {
+    const uint8_t *w = weights + (first >> 1);
+    int32_t sum = 0;
+    int32_t i = 0;
+    if ((first & 1) != 0 && length > 0) {
+        sum = x[i++] * stapes_high_w4(*w++);
+    }
+    for (; i < length - 1; i += 2) {
+        sum += x[i] * stapes_low_w4(*w);
+        sum += x[i + 1] * stapes_high_w4(*w++);
+    }
+    if (i < length) {
+        sum += x[i] * stapes_low_w4(*w);
+    }
+    return sum;
+}
+
+static inline int64_t stapes_dot_s16_w4(const int16_t *x, const uint8_t *weights, int32_t first,
+                                        int32_t length) {
+    const uint8_t *w = weights + (first >> 1);
+    int64_t sum = 0;
+    int32_t i = 0;
+    if ((first & 1) != 0 && length > 0) {
+        sum = x[i++] * stapes_high_w4(*w++);
+    }
+    for (; i < length - 1; i += 2) {
+        sum += x[i] * stapes_low_w4(*w);
+        sum += x[i + 1] * stapes_high_w4(*w++);
+    }
+    if (i < length) {
+        sum += x[i] * stapes_low_w4(*w);
+    }
+    return sum;
+}
+
+/* The sum of weights first ... first + length - 1. */
+static inline int32_t stapes_sum_w4(const uint8_t *weights, int32_t first, int32_t length) {
+    int32_t sum = 0;
+    for (int32_t i = first; i < first + length; i++) {
+        const uint8_t pair = weights[i >> 1];
+        sum += (i & 1) != 0 ? stapes_high_w4(pair) : stapes_low_w4(pair);
+    }
+    return sum;
+}
+
 #endif
