@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from codegen.graph import Graph, Operator
 from codegen.ops import _cases
 from codegen.ops._operands import (
     activations_read,
+    affine,
     fused_activation,
     input_of,
     operand,
@@ -134,12 +135,32 @@ def step(graph: Graph, operator: Operator, kernel: str, params: Params) -> Step:
     )
 
 
-def cases(rng: np.random.Generator, kind: str) -> Iterator[Graph]:
+#: The scale of an output whose values use the range, from the inputs' scales.
+Spread = Callable[[str, float, float], float]
+
+
+def sum_spread(dtype: str, first: float, second: float) -> float:
+    """That of sums and differences."""
+    return max(first, second)
+
+
+def product_spread(dtype: str, first: float, second: float) -> float:
+    """That of products."""
+    return first * second * (64 if dtype == "int8" else 16384)
+
+
+def cases(
+    rng: np.random.Generator,
+    kind: str,
+    spread: Spread = sum_spread,
+    dtypes: tuple[str, ...] = ("int8", "int16"),
+    activations: bool = True,
+) -> Iterator[Graph]:
     """Equal shapes and each way of repeating, either input constant or not."""
     shape = (2, 3, 5)
     others = (shape, shape, (5,), (1, 1, 5), (2, 3, 1), (2, 1, 1), (3, 5), (1, 1, 1), ())
     while True:
-        dtype = _cases.either_type(rng)
+        dtype = _cases.choice(rng, *dtypes)
         shapes = [shape, _cases.choice(rng, *others)]
         if rng.integers(2):
             shapes.reverse()
@@ -147,9 +168,9 @@ def cases(rng: np.random.Generator, kind: str) -> Iterator[Graph]:
         constant = int(rng.integers(4))
         if constant < 2:
             sources[constant] = _cases.constant(rng, sources[constant])
-        reals = [s.quantization.scale for s in sources if s.quantization]
-        spread = 1.0 if kind != "MUL" else float(min(reals)) * (64 if dtype == "int8" else 16384)
-        target = max(reals) * spread * _cases.scale(rng, 0.3, 3.0)
+        target = spread(dtype, *(affine(s).scale for s in sources)) * _cases.scale(rng, 0.3, 3.0)
         output = _cases.tensor(rng, shape, dtype, float(np.float32(target)))
-        options: Mapping[str, Any] = {"fused_activation_function": _cases.activation(rng)}
+        options: Mapping[str, Any] = {}
+        if activations:
+            options = {"fused_activation_function": _cases.activation(rng)}
         yield _cases.graph(kind, tuple(sources), output, options)

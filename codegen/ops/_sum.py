@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ADD and SUB share: both bring inputs to a common scale, and the result to the output's."""
+"""What ADD, SUB and SQUARED_DIFFERENCE share: they bring inputs to a common scale, and the result
+to the output's."""
 
 from __future__ import annotations
 
@@ -16,19 +17,21 @@ from codegen.program import Params, Step
 _HEADROOM = {"int8": 20, "int16": 15}
 
 
-def _reals(graph: Graph, operator: Operator) -> tuple[float, float, float]:
-    """The factors of both inputs and of the sum."""
-    first = affine(input_of(graph, operator, 0)).scale
-    second = affine(input_of(graph, operator, 1)).scale
+def common_scale(graph: Graph, operator: Operator) -> float:
+    """Twice the larger input scale."""
+    return 2 * max(affine(input_of(graph, operator, i)).scale for i in (0, 1))
+
+
+def _real(graph: Graph, operator: Operator) -> float:
+    """The factor of the sum."""
     after = output_of(graph, operator)
-    twice = 2 * max(first, second)
     headroom = 1 << _HEADROOM[after.dtype]
-    return first / twice, second / twice, twice / (headroom * affine(after).scale)
+    return common_scale(graph, operator) / (headroom * affine(after).scale)
 
 
 def sum_scales_down(graph: Graph, operator: Operator) -> str | None:
     """The output scale is above 2^-19 (int8) or 2^-14 (int16) of the larger input scale."""
-    factor = _reals(graph, operator)[2]
+    factor = _real(graph, operator)
     return None if factor < 1 else f"{factor:.3g} times that"
 
 
@@ -56,15 +59,21 @@ CONSTRAINTS = (
 
 def lower(graph: Graph, operator: Operator, kernel: str) -> Step:
     """One call of `kernel`, whose name lacks the type."""
-    first, second = input_of(graph, operator, 0), input_of(graph, operator, 1)
+    return step(graph, operator, kernel, _real(graph, operator))
+
+
+def step(graph: Graph, operator: Operator, kernel: str, real: float) -> Step:
+    """One call of `kernel`, whose name lacks the type and which scales its result by `real`."""
+    first, second = (affine(input_of(graph, operator, i)) for i in (0, 1))
     after = output_of(graph, operator)
-    pairs = [quantize_multiplier(real) for real in _reals(graph, operator)]
+    common = common_scale(graph, operator)
+    pairs = [quantize_multiplier(x) for x in (first.scale / common, second.scale / common, real)]
     params = Params(
         "stapes_add_params",
         (
             *_broadcast.step_fields(graph, operator),
-            ("input1_zero_point", affine(first).zero_point),
-            ("input2_zero_point", affine(second).zero_point),
+            ("input1_zero_point", first.zero_point),
+            ("input2_zero_point", second.zero_point),
             ("input1_multiplier", pairs[0][0]),
             ("input1_shift", pairs[0][1]),
             ("input2_multiplier", pairs[1][0]),

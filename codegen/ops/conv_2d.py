@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CONV_2D: int8 or int16 activations, int8 or int4 weights per tensor
-or per output channel."""
+"""CONV_2D: int8 or int16 activations, int8 or int4 weights, per tensor or channel."""
 
 from __future__ import annotations
 

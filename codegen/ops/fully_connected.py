@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FULLY_CONNECTED: int8 or int16 activations, int8 or int4 weights per tensor
-or per output channel."""
+"""FULLY_CONNECTED: int8 or int16 activations, int8 or int4 weights, per tensor or channel."""
 
 from __future__ import annotations
 

@@ -69,4 +69,4 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
 
 def cases(rng: np.random.Generator) -> Iterator[Graph]:
     """Equal shapes and each way of repeating, either input constant or not."""
-    return _broadcast.cases(rng, KIND)
+    return _broadcast.cases(rng, KIND, _broadcast.product_spread)

@@ -200,7 +200,8 @@ def splits() -> dict[str, list[Utterance]]:
 def write_split(folder: Path, utterances: list[Utterance], processes: int = 2) -> None:
     """WAV files and manifest.jsonl ({"audio", "text", "voice"} a line) in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    with multiprocessing.Pool(processes) as workers:
+    # spawn: the caller may hold threads, which a fork would not carry over
+    with multiprocessing.get_context("spawn").Pool(processes) as workers:
         clips = workers.map(render, utterances, chunksize=8)
     lines = []
     for number, (utterance, pcm) in enumerate(zip(utterances, clips, strict=True)):

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Element (row, column) of an input is at row * row_step + column * column_step.
- * Of sums and differences: */
+ * Of sums, differences and their squares: */
 typedef struct stapes_add_params {
     int32_t columns;
     int32_t input1_row_step;
@@ -50,6 +50,8 @@ void stapes_sub_s8(const stapes_add_params *params, int32_t row0, int32_t rows,
                    const int8_t *input1, const int8_t *input2, int8_t *output);
 void stapes_sub_s16(const stapes_add_params *params, int32_t row0, int32_t rows,
                     const int16_t *input1, const int16_t *input2, int16_t *output);
+void stapes_squared_difference_s8(const stapes_add_params *params, int32_t row0, int32_t rows,
+                                  const int8_t *input1, const int8_t *input2, int8_t *output);
 void stapes_mul_s8(const stapes_mul_params *params, int32_t row0, int32_t rows,
                    const int8_t *input1, const int8_t *input2, int8_t *output);
 void stapes_mul_s16(const stapes_mul_params *params, int32_t row0, int32_t rows,
