@@ -25,6 +25,9 @@ from codegen.program import Operand, Params, Row0, Rows, Step
 KIND = "CONCATENATION"
 TYPES = ("int8", "int16")
 
+#: Inputs that the kernels take.
+_FEW, _MOST = 4, 8
+
 
 def _inputs(graph: Graph, operator: Operator) -> list[Tensor]:
     return [graph.tensors[index] for index in operator.inputs]
@@ -76,7 +79,7 @@ def no_activation(graph: Graph, operator: Operator) -> str | None:
     return None if activation == "NONE" else activation
 
 
-CONSTRAINTS = (arity(2, 4), present, all_alike, joined_shape, no_activation)
+CONSTRAINTS = (arity(2, _MOST), present, all_alike, joined_shape, no_activation)
 
 
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
@@ -84,16 +87,19 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     after, axis = output_of(graph, operator), _axis(graph, operator)
     element = np.dtype(NUMPY_TYPES[after.dtype]).itemsize
     sizes = [math.prod(t.shape[axis:]) * element for t in _inputs(graph, operator)]
-    sizes += [0] * (4 - len(sizes))
+    few = len(sizes) <= _FEW
+    places = _FEW if few else _MOST
+    kernel = "stapes_concatenation" if few else "stapes_concatenation_8"
+    sizes += [0] * (places - len(sizes))
     sources: list[Operand] = [operand(graph, operator, i) for i in range(len(operator.inputs))]
-    sources += [0] * (4 - len(sources))
+    sources += [0] * (places - len(sources))
     fields = tuple((f"bytes_{number}", size) for number, size in enumerate(sizes, 1))
     return Step(
         name=step_name(operator),
-        kernel="stapes_concatenation",
+        kernel=kernel,
         header="stapes/layout.h",
         operands=(
-            Params("stapes_concatenation_params", fields),
+            Params(f"{kernel}_params", fields),
             Row0(),
             Rows(),
             *sources,
@@ -106,12 +112,12 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
 
 
 def cases(rng: np.random.Generator) -> Iterator[Graph]:
-    """Two to four inputs along any axis, one of them perhaps constant."""
+    """Two to eight inputs along any axis, one of them perhaps constant."""
     while True:
         axis = _cases.integer(rng, 0, 2)
         first = _cases.tensor(rng, (2, 3, 4), _cases.either_type(rng))
         sources = [first]
-        for _ in range(_cases.integer(rng, 1, 3)):
+        for _ in range(_cases.choice(rng, 1, 1, 2, 3, 4, 7)):
             shape = list(first.shape)
             shape[axis] = _cases.integer(rng, 1, 5)
             sources.append(_cases.like(first, tuple(shape)))

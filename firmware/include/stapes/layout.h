@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Data moved as it is: padding, joining, choosing, reordering. */
+/* Data moved as it is: padding, joining, taking apart, choosing, reordering. */
 #ifndef STAPES_LAYOUT_H
 #define STAPES_LAYOUT_H
 
@@ -28,6 +28,23 @@ typedef struct stapes_concatenation_params {
     int32_t bytes_3;
     int32_t bytes_4;
 } stapes_concatenation_params;
+
+typedef struct stapes_concatenation_8_params {
+    int32_t bytes_1;
+    int32_t bytes_2;
+    int32_t bytes_3;
+    int32_t bytes_4;
+    int32_t bytes_5;
+    int32_t bytes_6;
+    int32_t bytes_7;
+    int32_t bytes_8;
+} stapes_concatenation_8_params;
+
+/* How many parts a row has, of as many bytes each. */
+typedef struct stapes_split_params {
+    int32_t parts;
+    int32_t bytes;
+} stapes_split_params;
 
 /* The output's dimensions but the first, bytes a run, and bytes between neighbours in the input. */
 typedef struct stapes_slice_params {
@@ -58,6 +75,12 @@ void stapes_pad(const stapes_pad_params *params, int32_t row0, int32_t rows, con
 void stapes_concatenation(const stapes_concatenation_params *params, int32_t row0, int32_t rows,
                           const void *input1, const void *input2, const void *input3,
                           const void *input4, void *output);
+void stapes_concatenation_8(const stapes_concatenation_8_params *params, int32_t row0, int32_t rows,
+                            const void *input1, const void *input2, const void *input3,
+                            const void *input4, const void *input5, const void *input6,
+                            const void *input7, const void *input8, void *output);
+void stapes_split(const stapes_split_params *params, int32_t row0, int32_t rows, const void *input,
+                  void *output1, void *output2, void *output3, void *output4);
 void stapes_slice(const stapes_slice_params *params, int32_t row0, int32_t rows, const void *input,
                   void *output);
 void stapes_transpose_s8(const stapes_transpose_params *params, int32_t row0, int32_t rows,
