@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predicted sizes beside what the linker made of them, and beside TensorFlow Lite Micro's."""
+"""Predicted sizes beside what the linker made of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ from codegen import pipeline
 from codegen.emit.project import emit
 from codegen.memory_plan import UNATTRIBUTED, Footprint
 from codegen.toolchain.project import build
-
-#: TFLM's arena in bytes (activations and interpreter, without stack), built with CMSIS-NN for M55
-#: by GCC 12 -O2, and its text in bytes without the model.
-TFLM_ARENA_BYTES = {"micro_speech_quantized": 7812, "person_detect": 82356}
-TFLM_TEXT_BYTES = {"micro_speech_quantized": 81_200}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINT = ROOT / "examples" / "commands_ctc" / "checkpoint"
 MODES = ("static8", "static16")
 FOREIGN = ("micro_speech_quantized", "person_detect")
+FOREIGN_FOLDER = ROOT / "tests" / "models"
 #: What each emulated board is called in tables.
 BOARDS = {
     "host": "host",
@@ -68,7 +69,7 @@ class Subjects:
         """Every model by its name in tables."""
         found = {f"commands {mode}": pipeline.packaged_model(self.package(mode)) for mode in MODES}
         for name in FOREIGN:
-            found[name] = pipeline.open_model(ROOT / "tests" / "models" / f"{name}.tflite")
+            found[name] = pipeline.open_model(FOREIGN_FOLDER / f"{name}.tflite")
         return found
 
     def speech_case(self, mode: str, split: str, count: int) -> Case:
