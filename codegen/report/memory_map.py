@@ -159,11 +159,22 @@ def _block(
     room = int((width - 8) / (_FONT * 0.56))
     if height < _FONT + 3 or room < 4:
         return block
-    text = clean(placement.name.split("/")[-1], room)
+    text = clean(_short(placement.name), room)
     return (
         f'{block}<text class="name" x="{x + width / 2:.1f}" y="{y + height / 2 + 4:.1f}" '
         f'text-anchor="middle">{escape(text)}</text>'
     )
+
+
+def _short(name: str) -> str:
+    """A label for a box: conv_2d_12_output is conv 12, to fit where boxes are narrow.
+
+    >>> _short("depthwise_conv_2d_12_output"), _short("input_0")
+    ('depthwise 12', 'input 0')
+    """
+    kind, _, number = name.removesuffix("_output").rpartition("_")
+    kind = kind.removesuffix("_2d").removesuffix("_conv")
+    return f"{kind} {number}" if kind and number.isdigit() else name
 
 
 def _times(program: Program, x: Callable[[int], float], step_width: float) -> Iterator[str]:
