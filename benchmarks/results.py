@@ -175,9 +175,10 @@ def memory(subjects: Subjects) -> list[str]:
     return [
         "## Memory",
         "",
-        "Bytes on the Cortex-M55. The arena holds activations, scratch and the front end's buffers;",
-        "total RAM adds the stack's reserve and the transcript. TFLM's arena holds activations and its",
-        "interpreter, and no stack (benchmarks/tflm.py says how it was measured).",
+        "Bytes on the Cortex-M55. The arena holds activations, scratch and the front end's",
+        "buffers; total RAM adds the stack's reserve and the transcript. TFLM's arena holds",
+        "activations and its interpreter, and no stack (benchmarks/tflm.py says how it was",
+        "measured).",
         "",
         *table(head, rows),
         "Predicted before compiling, beside what was linked:",
