@@ -114,7 +114,7 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
     """Per tensor and per channel, with and without bias, of two to four dimensions."""
     while True:
         inputs, outputs = _cases.integer(rng, 1, 70), _cases.integer(rng, 1, 24)
-        batch = _cases.choice(rng, (1,), (40,), (1, 5), (2, 3), (2, 30))
+        batch = _cases.choice(rng, (1,), (40,), (1, 5), (2, 3), (2, 30), (1, 2, 7))
         keep = bool(rng.integers(2))
         source = _cases.tensor(rng, (*batch, inputs), _cases.either_type(rng))
         form = _cases.choice(rng, "int8", "int8", "int4")
