@@ -45,8 +45,8 @@ def operators_page() -> str:
     lines = [
         "# Operators",
         "",
-        "Generated from codegen/ops by `make docs`. Weights are int8 or int4 with zero point 0, shapes",
-        "are static, and a constraint that is not met is named together with the node.",
+        "Generated from codegen/ops by `make docs`. Weights are int8 or int4 with zero point 0,",
+        "shapes are static, and a constraint that is not met is named together with the node.",
         "",
         "| operator | int8 | int16 |",
         "|---|---|---|",
