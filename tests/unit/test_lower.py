@@ -180,7 +180,7 @@ def test_what_is_refused_says_rule_and_finding() -> None:
     assert weights.data is not None
     assert "got uint8 to int8" in rejected(case, 0, dtype="uint8")
     assert "got uint8 weights" in rejected(case, 1, dtype="uint8", data=weights.data.view(np.uint8))
-    assert "got int4 weights" in rejected(case, 1, dtype="int4")
+    assert "got int2 weights" in rejected(case, 1, dtype="int2")
     assert "weights that are computed" in rejected(case, 1, data=None)
     shifted = replace(weights.quantization, zero_points=(7,) * len(weights.quantization.scales))
     assert "got zero point 7" in rejected(case, 1, quantization=shifted)
