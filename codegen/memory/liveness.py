@@ -72,11 +72,6 @@ def intervals(program: Program) -> tuple[Interval, ...]:
     return tuple(needs)
 
 
-def is_state(program: Program, need: Interval) -> bool:
-    """Whether the need outlives the program's run."""
-    return need.buffer != SCRATCH and program.buffers[need.buffer].role == "state"
-
-
 def peak_bytes(needs: Sequence[Interval]) -> int:
     """The peak of live bytes, each size rounded up to ALIGNMENT_BYTES: no plan needs fewer.
 
@@ -178,6 +173,6 @@ def _coverable(
         and output not in step.reads
         and last[source] == time
         and step.reads.count(source) == 1
-        and program.buffers[source].role != "state"
+        and program.buffers[source].role not in ("state", "shared")
         and program.buffers[output].size_bytes <= program.buffers[source].size_bytes
     )
