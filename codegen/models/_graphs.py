@@ -24,7 +24,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from codegen.models._speech_model import ModelGraph, StateBuffer
+from codegen.models._speech_model import ModelGraph
+from codegen.wiring import StateBuffer
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,9 @@ import pytest
 
 CODEGEN = Path(__file__).resolve().parents[2] / "codegen"
 
-LEAVES = {"data", "errors", "graph", "memory_plan", "package", "program", "registry", "target"}
+LEAVES = {"data", "errors", "graph", "memory_plan", "package", "program", "registry", "target"} | {
+    "wiring"
+}
 ROOMS = {
     "evaluate",
     "footprint",
