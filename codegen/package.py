@@ -267,7 +267,9 @@ def load_package(folder: Path) -> SpeechPackage:
         window_samples=check.integer(
             data["window_samples"], "window_samples", 1, MAX_WINDOW_SAMPLES
         ),
-        state=wiring.read_state(check, data["state"], wiring.MAX_PORTS if wired else 0),
+        state=wiring.read_state(
+            check, data["state"], *((1, wiring.MAX_PORTS) if wired else (0, 0))
+        ),
         tables=tables,
     )
     for what, parts in (("graphs", package.graphs), ("tables", package.tables)):

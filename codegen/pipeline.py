@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from codegen import encoder_decoder
 from codegen.errors import StapesError, UserError
 from codegen.graph import Graph, Tensor
 from codegen.measure import front_end, read_clips, window_features
@@ -123,7 +124,9 @@ def quantize(
         source={"name": model.name, "sha256": model.sha256},
         window_samples=model.window_samples,
     )
-    recordings = read_clips(package, clips)
+    recordings = read_clips(package, clips, model.front_end.sample_rate_hz)
+    if model.tables:
+        return encoder_decoder.quantize(model, package, recordings, recipe, notify)
     graphs = []
     for graph in model.graphs:
         notify(f"exporting {graph.name} as a float .tflite")

@@ -150,10 +150,10 @@ def read_ports(check: Checker, value: Any, what: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_state(check: Checker, value: Any, most: int) -> tuple[StateBuffer, ...]:
-    """The state buffers, at most so many, each of bounded size."""
+def read_state(check: Checker, value: Any, least: int, most: int) -> tuple[StateBuffer, ...]:
+    """The state buffers, so many as allowed, each of bounded size."""
     buffers = []
-    for entry in check.list_of(value, "state", 0, most):
+    for entry in check.list_of(value, "state", least, most):
         check.keys(entry, ["name", "shape", "axis", "rows_from"], "an entry of state")
         name = check.plain_name(entry["name"], "a state buffer's name")
         shape = _shape(check, entry["shape"], f"shape of state {name}", MAX_STATE_VALUES)

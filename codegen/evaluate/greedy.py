@@ -10,7 +10,8 @@ All figures come from the decoding rule in package.json, whose keys wiring.py li
     0, looks up position n, and rows 0 .. n - 1 of the state and the last place of the mask are
     attended; afterwards its new rows are row n of the state.
 4.  Bound: at most
-        min(most_tokens, max(least_tokens, ceil(n * tokens_per_10_s / (10 * sample rate)) + 2))
+        min(most_tokens, max(least_tokens,
+                             ceil(n * tokens_per_10_s / (10 * sample rate)) + len(start) + 1))
     steps, counting those of the start. The token chosen by the last of these is still written.
 5.  Choice: after the last token of the start, and after each token chosen, the greatest logit wins;
     of equal ones the first. Tokens in suppress are passed over always, those in begin_suppress for
@@ -48,11 +49,13 @@ def is_silent(pcm: NDArray[np.int16], silence: int) -> bool:
 def most_steps(rule: Mapping[str, Any], samples: int, sample_rate_hz: int) -> int:
     """Rule 4: the steps that a recording of so many samples may take.
 
-    >>> rule = {"most_tokens": 35, "least_tokens": 8, "tokens_per_10_s": 65}
+    >>> rule = {"most_tokens": 35, "least_tokens": 8, "tokens_per_10_s": 65, "start": [1]}
     >>> [most_steps(rule, samples, 16000) for samples in (100, 32000, 32001, 160000)]
     [8, 15, 16, 35]
     """
-    by_length = -(-samples * rule["tokens_per_10_s"] // (10 * sample_rate_hz)) + 2
+    by_length = (
+        -(-samples * rule["tokens_per_10_s"] // (10 * sample_rate_hz)) + len(rule["start"]) + 1
+    )
     return int(min(rule["most_tokens"], max(rule["least_tokens"], by_length)))
 
 

@@ -81,7 +81,11 @@ class RawPcm:
         """int16 PCM (samples,) as rows (window_samples / row_samples, row_samples)."""
         window = np.zeros(window_samples, np.int16)
         window[: len(pcm)] = pcm
-        return window.reshape(-1, self.row_samples)
+        return self.features(window)
+
+    def features(self, pcm: NDArray[Any]) -> NDArray[np.int16]:
+        """int16 PCM (samples,), whole rows of it, as rows."""
+        return pcm.astype(np.int16).reshape(-1, self.row_samples)
 
     def normalized(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         """The float network's input."""

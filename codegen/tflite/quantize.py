@@ -31,17 +31,36 @@ def quantize(
     and zero point 0. Raises UserError for a rule that matches nothing, bad samples, or an operator
     that stays float; StapesError where the quantizer fails.
     """
-    graphs = read(float_bytes)
-    if len(graphs) != 1:
-        raise UserError(f"The model has {len(graphs)} subgraphs; quantization takes one.")
-    graph = _unique_names(graphs[0])
+    graph = _only(float_bytes)
     source = write(graph)
-    config = _config(graph, recipe)
-    ranges = calibrate(source, graph, samples)
-    (quantized,) = read(_quantized(source, config, ranges))
+    _config(graph, recipe)  # what is wrong with the recipe is said before the slow part
+    return quantize_ranges(source, calibrate(source, graph, samples), recipe)
+
+
+def quantize_ranges(
+    float_bytes: bytes,
+    ranges: Mapping[str, tuple[float, float]],
+    recipe: Recipe,
+    prefix: str = "",
+) -> bytes:
+    """As `quantize`, given the smallest and largest value of each activation by tensor name.
+
+    The recipe's scopes match operators' names behind `prefix`.
+    """
+    graph = _only(float_bytes)
+    config = _config(graph, recipe, prefix)
+    (quantized,) = read(_quantized(write(graph), config, ranges))
     result = _without_borders(replace(quantized, name=graph.name))
     check_integer(result)
     return write(result)
+
+
+def _only(float_bytes: bytes) -> Graph:
+    """The file's one graph, every tensor under a name of its own."""
+    graphs = read(float_bytes)
+    if len(graphs) != 1:
+        raise UserError(f"The model has {len(graphs)} subgraphs; quantization takes one.")
+    return _unique_names(graphs[0])
 
 
 def _unique_names(graph: Graph) -> Graph:
@@ -57,7 +76,12 @@ def _unique_names(graph: Graph) -> Graph:
     return replace(graph, tensors=tuple(tensors))
 
 
-def _config(graph: Graph, recipe: Recipe) -> list[dict[str, Any]]:
+def operator_names(graph: Graph, prefix: str = "") -> list[str]:
+    """What a recipe's scopes match: each operator is called after its first output."""
+    return [prefix + graph.tensors[operator.outputs[0]].name for operator in graph.operators]
+
+
+def _config(graph: Graph, recipe: Recipe, prefix: str = "") -> list[dict[str, Any]]:
     """The recipe in the quantizer's terms: the whole model first, then each exception."""
     try:
         from ai_edge_quantizer import qtyping, recipe_manager
@@ -70,8 +94,8 @@ def _config(graph: Graph, recipe: Recipe) -> list[dict[str, Any]]:
     manager = recipe_manager.RecipeManager()
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
     manager.add_static_config(".*", everything, _ACTIVATION_BITS[recipe.mode], recipe.weight_bits)
-    names = [graph.tensors[operator.outputs[0]].name for operator in graph.operators]
-    for name, rule in zip(names, recipe.for_operators(names), strict=True):
+    rules = recipe.for_operators(operator_names(graph, prefix))
+    for name, rule in zip(operator_names(graph), rules, strict=True):
         if rule.mode != recipe.mode:
             bits = _ACTIVATION_BITS[str(rule.mode)]
             manager.add_static_config(f"^{re.escape(name)}(;|$)", everything, bits, 8)

@@ -100,7 +100,7 @@ def test_the_gate_is_a_mean_square() -> None:
 
 
 def test_short_recordings_get_some_steps() -> None:
-    rule = {"most_tokens": 35, "least_tokens": 8, "tokens_per_10_s": 65}
+    rule = {"most_tokens": 35, "least_tokens": 8, "tokens_per_10_s": 65, "start": [1]}
     assert most_steps(rule, 1, 16000) == 8
     assert most_steps(rule | {"most_tokens": 5}, 1, 16000) == 5
     assert most_steps(rule, 80000, 16000) == 35
