@@ -153,6 +153,8 @@ def _uses(
         use((*step.reads, *step.writes), starts[time], ends[time])
         written.update(step.writes)
     use((*roles.get("output", ()), *program.outputs), after, after)
+    own = [index for index in roles.get("shared", ()) if index not in first]
+    use(own, BEFORE, after)  # no step touches them: the runtime does, at any time
     return first, last
 
 
