@@ -86,6 +86,7 @@ def quantize(
     that is silent or a rule of the recipe that matches nothing.
     """
     from codegen.ptq.calibrate import Watched
+    from codegen.ptq.ranges import adapted
     from codegen.tflite.convert import convert
     from codegen.tflite.quantize import operator_names, quantize_ranges
     from codegen.tflite.read import read
@@ -102,7 +103,7 @@ def quantize(
     notify(f"calibrating on {len(recordings)} recordings, transcribing them")
     watched = [Watched(data, graph) for data, graph in zip(exported, graphs, strict=True)]
     _transcribe(model, watched, recordings)
-    found = [part.ranges() for part in watched]
+    found = [adapted(part.graph, part.ranges(), recipe.mode) for part in watched]
     _unite(model, graphs, found)
 
     parts = []
@@ -150,22 +151,23 @@ def _by(table: str) -> str:
 
 def _unite(model: SpeechModel, graphs: Sequence[Graph], found: Sequence[dict[str, Range]]) -> None:
     """Give all tensors of one wire the range of all, and inputs the range that they can have."""
-    masked = float(model.decoding["float_masked"])
-    united: dict[str, Range] = {MASK: (masked, 0.0), model.graphs[0].inputs[0]: (-1.0, 1.0)}
-    for name, table in model.tables.items():
-        united[name] = (float(table.min()), float(table.max()))
+    known: dict[str, Range] = {
+        model.graphs[0].inputs[0]: (-1.0, 1.0),
+        MASK: (float(model.decoding["float_masked"]), 0.0),
+        **{name: (float(t.min()), float(t.max())) for name, t in model.tables.items()},
+    }
     caches = {buffer.rows_from: buffer.name for buffer in model.state}
-    places: list[tuple[str, int, str]] = []
+    places: dict[str, list[tuple[int, str]]] = {}
     for number, (part, graph) in enumerate(zip(model.graphs, graphs, strict=True)):
         indices = (*graph.inputs, *graph.outputs)
         for name, index in zip((*part.inputs, *part.outputs), indices, strict=True):
-            wire, tensor = caches.get(name, name), graph.tensors[index].name
-            low, high = found[number][tensor]
-            least, most = united.get(wire, (low, high))
-            united[wire] = (min(low, least), max(high, most))
-            places.append((wire, number, tensor))
-    for wire, number, tensor in places:
-        found[number][tensor] = united[wire]
+            wire = caches.get(name, name)
+            places.setdefault(wire, []).append((number, graph.tensors[index].name))
+    for wire, tensors in places.items():
+        ranges = [found[number][tensor] for number, tensor in tensors]
+        united = (min(low for low, _ in ranges), max(high for _, high in ranges))
+        for number, tensor in tensors:
+            found[number][tensor] = known.get(wire, united)
 
 
 def _assembled(model: SpeechModel, package: SpeechPackage) -> SpeechPackage:
