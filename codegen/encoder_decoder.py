@@ -91,6 +91,7 @@ def quantize(
     from codegen.tflite.quantize import operator_names, quantize_ranges
     from codegen.tflite.read import read
 
+    check_audible(recordings, model.decoding["silence"])
     exported, graphs = [], []
     for part in model.graphs:
         notify(f"exporting {part.name} as a float .tflite")
@@ -119,7 +120,7 @@ def quantize(
 
 def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence[Any]) -> None:
     """Run the float graphs over every recording, through the decoding loop."""
-    from codegen.evaluate.greedy import is_silent, most_steps
+    from codegen.evaluate.greedy import most_steps
     from codegen.evaluate.loop import Loop, Network
 
     rule, spec = model.decoding, model.front_end
@@ -135,14 +136,21 @@ def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence
         (np.float32(rule["float_masked"]), np.float32(0)),
         rule,
     )
-    for number, pcm in enumerate(recordings):
-        if is_silent(pcm, rule["silence"]):
-            raise UserError(
-                f"recording {number} of the calibration manifest is silent (mean square below"
-                f" {rule['silence']}); leave it out, or make it louder"
-            )
+    for pcm in recordings:
         rows = spec.normalized(spec.rows(pcm, model.window_samples))
         loop.tokens(rows, most_steps(rule, len(pcm), spec.sample_rate_hz))
+
+
+def check_audible(recordings: Sequence[np.ndarray], silence: int) -> None:
+    """Raise UserError for a recording whose text would be empty without any graph run."""
+    from codegen.evaluate.greedy import is_silent
+
+    for number, pcm in enumerate(recordings):
+        if is_silent(pcm, silence):
+            raise UserError(
+                f"recording {number} of the calibration manifest is silent (mean square below"
+                f" {silence}); leave it out, or make it louder"
+            )
 
 
 def _by(table: str) -> str:
