@@ -22,6 +22,7 @@ _TAKEN = frozenset(
 )
 
 
+WEIGHTS = ("auto", "array", "incbin")
 #: Weights above this are not written as C: a compiler takes seconds a megabyte.
 MAX_ARRAY_BYTES = 1 << 20
 
@@ -44,8 +45,12 @@ class EmitInputs:
     weights: str = "auto"
 
     def __post_init__(self) -> None:
-        """Raise UserError for a name that cannot prefix C symbols."""
+        """Raise UserError for a name that cannot prefix C symbols, or other weights."""
         check_name(self.name)
+        if self.weights not in WEIGHTS:
+            raise UserError(
+                f"weights {self.weights!r:.40} are unknown; --weights takes {', '.join(WEIGHTS)}."
+            )
 
 
 def check_name(name: str) -> str:
