@@ -19,6 +19,8 @@ from codegen.tflite.read import read
 from codegen.tflite.write import write
 
 _ACTIVATION_BITS = {"static8": 8, "static16": 16}
+#: Their kernels take constants without a zero point; those of MUL or ADD take any.
+_WITH_WEIGHTS = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def quantize(
@@ -174,7 +176,7 @@ def _compacted(graph: Graph) -> Graph:
 
 
 def check_integer(graph: Graph) -> None:
-    """Raise UserError unless every tensor is an integer and every weight has zero point 0."""
+    """Raise UserError unless all tensors are integers and matrices of weights have zero point 0."""
     # An operator that stays float stands between conversions; it is the one to name.
     conversions = ("QUANTIZE", "DEQUANTIZE")
     for operator in sorted(graph.operators, key=lambda o: o.kind in conversions):
@@ -190,7 +192,7 @@ def check_integer(graph: Graph) -> None:
                     " without it."
                 )
             quantization = tensor.quantization
-            is_weight = tensor.data is not None and quantization is not None
+            is_weight = tensor.data is not None and operator.kind in _WITH_WEIGHTS
             if is_weight and quantization is not None and any(quantization.zero_points):
                 raise UserError(
                     f"{where}: the weight '{tensor.name}' has a zero point other than 0; weights"
