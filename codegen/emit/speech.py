@@ -139,7 +139,7 @@ class GreedyDecoder:
     logit_bytes: int
     symbol: ClassVar[str] = "stapes_greedy"
     header: ClassVar[str] = "stapes/greedy.h"
-    sources: ClassVar[tuple[str, ...]] = ("stapes_greedy.c",)
+    sources: ClassVar[tuple[str, ...]] = ("stapes_greedy.c", "stapes_greedy_text.c")
 
     @property
     def text_bytes(self) -> int:

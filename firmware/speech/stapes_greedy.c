@@ -105,45 +105,6 @@ static int32_t surplus(const stapes_greedy_params *params, const int32_t *tokens
     return 0;
 }
 
-static const uint8_t *token_bytes(const stapes_greedy_params *params, int32_t token,
-                                  size_t *count) {
-    const size_t begin = token == 0 ? 0 : params->byte_ends[token - 1];
-    *count = params->byte_ends[token] - begin;
-    return params->bytes + begin;
-}
-
-/* The tokens' bytes without the spaces in front and behind, and a NUL. */
-static stapes_status write_text(const stapes_greedy_params *params, const int32_t *tokens,
-                                int32_t token_count, char *text, size_t text_bytes,
-                                size_t *written) {
-    size_t used = 0;
-    size_t spaces = 0;
-    for (int32_t n = 0; n < token_count; n++) {
-        size_t count;
-        const uint8_t *const bytes = token_bytes(params, tokens[n], &count);
-        for (size_t i = 0; i < count; i++) {
-            if (bytes[i] == ' ') {
-                spaces += used > 0;
-                continue;
-            }
-            if (spaces + 1 >= text_bytes - used) {
-                text[0] = '\0';
-                return STAPES_ERROR_TEXT_TOO_SMALL;
-            }
-            memset(text + used, ' ', spaces);
-            used += spaces;
-            spaces = 0;
-            memcpy(text + used, bytes + i, 1);
-            used++;
-        }
-    }
-    text[used] = '\0';
-    if (written != NULL) {
-        *written = used;
-    }
-    return STAPES_OK;
-}
-
 /*
  * Greedy decoding; docs of the rules: codegen/evaluate/greedy.py.
  *
@@ -191,9 +152,9 @@ stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_conte
         }
         tokens[count++] = chosen;
         if (context->on_text != NULL) {
-            size_t bytes;
-            const uint8_t *const piece = token_bytes(params, chosen, &bytes);
-            context->on_text(context->user, (const char *)piece, bytes);
+            const uint32_t begin = chosen == 0 ? 0 : params->byte_ends[chosen - 1];
+            context->on_text(context->user, (const char *)params->bytes + begin,
+                             params->byte_ends[chosen] - begin);
         }
         const int32_t dropped = surplus(params, tokens, count);
         if (dropped > 0) {
@@ -201,5 +162,5 @@ stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_conte
             break;
         }
     }
-    return write_text(params, tokens, count, text, text_bytes, written);
+    return stapes_greedy_text(params, tokens, count, text, text_bytes, written);
 }

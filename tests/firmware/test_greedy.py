@@ -146,7 +146,7 @@ def _built(folder: Path, changes: Mapping[str, Any], levels: int) -> Loop:
     loop = Loop(folder / "greedy", {**RULE, **changes}, levels, rows[:split], rows[split:])
     (folder / "tables.h").write_text(_header(loop), encoding="utf-8")
     firmware = data_folder("firmware")
-    names = ("stapes_greedy", "stapes_raw_pcm_feed", "stapes_rescale_s16")
+    names = ("stapes_greedy", "stapes_greedy_text", "stapes_raw_pcm_feed", "stapes_rescale_s16")
     sources = [*(firmware / "speech" / f"{n}.c" for n in names), *firmware.glob("runtime/*.c")]
     command = ["gcc", *FLAGS, *SANITIZERS, f"-I{firmware / 'include'}", f"-I{folder}"]
     command += [str(HERE / "greedy_harness.c"), *map(str, sources), "-o", str(loop.program)]

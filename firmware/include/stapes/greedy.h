@@ -62,6 +62,11 @@ typedef struct stapes_greedy_params {
     stapes_tensor history; /* int32 (most_tokens), the runtime's own */
 } stapes_greedy_params;
 
+/* The text of tokens; `written` leaves out the NUL. */
+stapes_status stapes_greedy_text(const stapes_greedy_params *params, const int32_t *tokens,
+                                 int32_t token_count, char *text, size_t text_bytes,
+                                 size_t *written);
+
 /* For stapes_speech: all graphs but the last once, the last one a step, text of what it chose. */
 stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_context *context,
                                    char *text, size_t text_bytes, size_t *written);
