@@ -223,6 +223,6 @@ def test_moonshine_in_integers_hears_what_the_floats_hear(
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     print(report["baseline"]["wer"], report["score"]["wer"], report["difference"])
-    assert report["baseline"]["wer"] <= 15
-    # one word of 102 is a point; the bound is for a corpus, this is a check that nothing broke
-    assert abs(report["difference"]["points"]) <= 4
+    assert report["baseline"]["wer"] <= 25
+    # of 93 words; the bound is for a corpus, this is a check that nothing broke
+    assert abs(report["difference"]["points"]) <= 6
