@@ -14,8 +14,8 @@ from fnmatch import fnmatchcase
 
 from codegen.errors import StapesError
 
-#: Whom the runtime calls through pointers: patterns of callers to patterns of callees. The context's hook is
-#: the user's, who adds what it needs.
+#: Whom the runtime calls through pointers: patterns of callers to patterns of callees. The
+#: context's hooks are the user's, who adds what they need.
 RUNTIME_CALLS: Mapping[str, Sequence[str]] = {
     "stapes_run": ("run", "run_[0-9]*"),
     "stapes_feed": ("stapes_*_feed",),
