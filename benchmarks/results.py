@@ -36,7 +36,7 @@ def wer_report(subjects: Subjects, mode: str, split: str) -> WerReport:
     """The package's .tflite on a split under the reference kernels, beside the float model."""
     package = subjects.package(mode)
     resolver = measure.DEFAULT_RESOLVER
-    engine = measure.recognizer(package, package.graphs[0].data, resolver)
+    engine = measure.recognizer(package, resolver)
     name = measure.interpreter_name(resolver)
     return measure.measure(package, subjects.manifest(split), engine, name, jobs=_JOBS)
 

@@ -85,7 +85,7 @@ class Subjects:
         quantization = (tensor.quantization.scale, tensor.quantization.zero_point, tensor.dtype)
         front_end = measure.front_end(package)
         interpreter = Interpreter(graph.data)
-        engine = measure.recognizer(package, graph.data, measure.DEFAULT_RESOLVER)()
+        engine = measure.recognizer(package, measure.DEFAULT_RESOLVER)()
         outputs = []
         for pcm in recordings:
             heard = measure.window_features(front_end, pcm, package.window_samples)

@@ -118,7 +118,7 @@ def _accuracy(
     report = measure.measure(
         package,
         request.data,
-        measure.recognizer(package, package.graphs[0].data, resolver),
+        measure.recognizer(package, resolver),
         measure.interpreter_name(resolver),
         jobs=request.jobs,
         progress=progress,

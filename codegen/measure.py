@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from codegen import encoder_decoder
 from codegen.errors import UserError
 from codegen.package import SpeechPackage
 
@@ -64,16 +65,21 @@ def _text(logits: np.ndarray, blank: int, vocabulary: tuple[str, ...], separator
     return ctc_greedy(logits.reshape(-1, len(vocabulary)), blank, vocabulary, separator)
 
 
-def recognizer(package: SpeechPackage, tflite: bytes, resolver: str) -> EngineFactory:
-    """One of the package's .tflite files, integer or float, under LiteRT on the host."""
+def recognizer(package: SpeechPackage, resolver: str, floats: bool = False) -> EngineFactory:
+    """The package's .tflite files under LiteRT on the host: integers, or the float ones."""
     from codegen.evaluate.interpreter import Recognizer
     from codegen.tflite.read import read
 
+    if package.wired:
+        return encoder_decoder.Transcriber(package, resolver, floats)
     if package.decoding["kind"] != "ctc_greedy":
         raise UserError(
             f"package '{package.name}': decoding {package.decoding['kind']!r} is unknown; "
             "supported: ctc_greedy"
         )
+    part = package.graphs[0]
+    tflite = part.float_data if floats else part.data
+    assert tflite is not None  # as the caller has seen
     graph = read(tflite)[0]
     tensor = graph.tensors[graph.inputs[0]]
     quantization = None
@@ -97,11 +103,27 @@ def recognizer(package: SpeechPackage, tflite: bytes, resolver: str) -> EngineFa
     )
 
 
-def read_clips(package: SpeechPackage, clips: Sequence[Clip]) -> list[np.ndarray]:
+def sha256_of(package: SpeechPackage, floats: bool = False) -> str:
+    """Of the .tflite file that runs, the float one where asked for; of package.json for several."""
+    if package.wired:
+        return package.sha256
+    data = package.graphs[0].float_data if floats else package.graphs[0].data
+    return hashlib.sha256(data or b"").hexdigest()
+
+
+def sample_rate_hz(package: SpeechPackage) -> int:
+    """What the package's front end hears."""
+    spec = encoder_decoder.front_end(package) if package.wired else front_end(package)
+    return spec.sample_rate_hz
+
+
+def read_clips(
+    package: SpeechPackage, clips: Sequence[Clip], rate_hz: int | None = None
+) -> list[np.ndarray]:
     """Each clip's PCM; raises UserError naming the first that the package's window refuses."""
     from codegen.evaluate.corpus import read_pcm
 
-    rate = front_end(package).sample_rate_hz
+    rate = sample_rate_hz(package) if rate_hz is None else rate_hz
     return [read_pcm(clip.path, rate, package.window_samples) for clip in clips]
 
 
@@ -130,24 +152,25 @@ def measure(
     """
     from codegen.evaluate.corpus import digest, read_manifest
     from codegen.evaluate.engines import transcribe
-    from codegen.evaluate.wer import NORMALIZER, WerReport, compare, score
+    from codegen.evaluate.normalize import ENGLISH, PLAIN
+    from codegen.evaluate.wer import WerReport, compare, score
 
     clips = read_manifest(manifest)
     sounds = read_clips(package, clips)
     names, references = [c.name for c in clips], [c.text for c in clips]
-    graph = package.graphs[0]
+    # models of several graphs write as people do, with punctuation and numerals
+    normalizer = ENGLISH if package.wired else PLAIN
     texts = transcribe(make_engine, sounds, jobs, progress)
-    measured = score(engine, graph.sha256, names, references, texts)
+    measured = score(engine, sha256_of(package), names, references, texts, normalizer)
     compared = difference = None
-    if baseline and graph.float_data is not None:
-        floats = recognizer(package, graph.float_data, resolver)
+    if baseline and all(graph.float_data is not None for graph in package.graphs):
+        floats = recognizer(package, resolver, floats=True)
         after = None if progress is None else lambda done: progress(len(clips) + done)
         texts = transcribe(floats, sounds, jobs, after)
         label = f"float, {interpreter_name(resolver)}"
-        sha256 = hashlib.sha256(graph.float_data).hexdigest()
-        compared = score(label, sha256, names, references, texts)
+        compared = score(label, sha256_of(package, True), names, references, texts, normalizer)
         difference = compare(measured, compared)
-    return WerReport(measured, compared, difference, NORMALIZER, digest(clips))
+    return WerReport(measured, compared, difference, normalizer.name, digest(clips))
 
 
 def accuracy(report: WerReport) -> Accuracy:

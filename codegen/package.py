@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A speech package: a folder of .tflite files, a vocabulary, and package.json that ties them.
 
-package.json, schema 1 (no key may be missing or added):
+package.json, schema 1 (no key may be missing or added), for a model of one graph; wiring.py says
+what schema 2 adds for models of several:
 
     schema          1
     name            a plain name: letters, digits, ".", "_", "-"
     graphs          [{"name", "phase", "file", "sha256", "float_file", "float_sha256"}]; the last
                     two are null where the float model was not kept
     phases          the order in which the graphs run, such as ["network"]
-    state           buffers that graphs share, [] today
+    state           buffers that graphs share, [] for one graph
     front_end       {"kind": "log_mel", ...}, as the front end of that kind defines it
     decoding        {"kind": "ctc_greedy", "blank": 0, "separator": " "}
     vocabulary      {"file", "sha256"}: a JSON list of strings, one a class of the output
@@ -29,10 +30,13 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from codegen import wiring
 from codegen.errors import StapesError, UserError
+from codegen.wiring import WIRED_SCHEMA, StateBuffer, Table
 
 SCHEMA = 1
 MANIFEST = "package.json"
@@ -49,12 +53,17 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True, eq=False)
 class PackagedGraph:
-    """One .tflite file and the phase that runs it; `float_data` is the model before quantizing."""
+    """One .tflite file and the phase that runs it; `float_data` is the model before quantizing.
+
+    In packages with tables, `inputs` and `outputs` name what goes in and out, in the file's order.
+    """
 
     name: str
     phase: str
     data: bytes
     float_data: bytes | None = None
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -76,7 +85,13 @@ class SpeechPackage:
     calibration: Mapping[str, Any]
     source: Mapping[str, Any]
     window_samples: int
-    state: tuple[Mapping[str, Any], ...] = ()
+    state: tuple[StateBuffer, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def wired(self) -> bool:
+        """Whether the package has several graphs, tables and state, as wiring.py describes."""
+        return bool(self.tables)
 
     @property
     def sha256(self) -> str:
@@ -97,13 +112,15 @@ class SpeechPackage:
                 entry["float_file"] = f"{graph.name}.float.tflite"
                 entry["float_sha256"] = hashlib.sha256(graph.float_data).hexdigest()
                 files[entry["float_file"]] = graph.float_data
+            if self.wired:
+                entry |= {"inputs": list(graph.inputs), "outputs": list(graph.outputs)}
             graphs.append(entry)
         manifest = {
-            "schema": SCHEMA,
+            "schema": WIRED_SCHEMA if self.wired else SCHEMA,
             "name": self.name,
             "graphs": graphs,
             "phases": list(self.phases),
-            "state": [dict(state) for state in self.state],
+            "state": [state.to_dict() for state in self.state],
             "front_end": dict(self.front_end),
             "decoding": dict(self.decoding),
             "vocabulary": {
@@ -115,6 +132,8 @@ class SpeechPackage:
             "source": dict(self.source),
             "window_samples": self.window_samples,
         }
+        if self.wired:
+            manifest["tables"] = [table.entry(files) for table in self.tables]
         files[MANIFEST] = _json(manifest)
         return files
 
@@ -222,16 +241,22 @@ def load_package(folder: Path) -> SpeechPackage:
         )
     data = read_json(manifest)
     check = _Checker(manifest)
-    check.keys(data, _TOP_KEYS, "it")
-    check.that(data["schema"] == SCHEMA, f"schema is {data['schema']!r}, supported is {SCHEMA}")
+    wired = isinstance(data, dict) and data.get("schema") == WIRED_SCHEMA
+    check.keys(data, _TOP_KEYS + ["tables"] * wired, "it")
+    schema = data["schema"]
+    known = f"supported are {SCHEMA} and {WIRED_SCHEMA}"
+    check.that(schema in (SCHEMA, WIRED_SCHEMA), f"schema is {schema!r:.40}, {known}")
     words = check.hashed_file(folder, data["vocabulary"], "vocabulary", MAX_JSON_BYTES)
     graphs = check.list_of(data["graphs"], "graphs", 1, MAX_GRAPHS)
     phases = check.list_of(data["phases"], "phases", 1, MAX_GRAPHS)
     for phase in phases:
         check.plain_name(phase, "phases")
+    tables: tuple[Table, ...] = ()
+    if wired:
+        tables = wiring.read_tables(check, data["tables"], partial(check.hashed, folder))
     package = SpeechPackage(
         name=check.plain_name(data["name"], "name"),
-        graphs=tuple(_graph(check, folder, entry, phases) for entry in graphs),
+        graphs=tuple(_graph(check, folder, entry, phases, wired) for entry in graphs),
         phases=tuple(phases),
         front_end=check.kind(data["front_end"], "front_end"),
         decoding=check.kind(data["decoding"], "decoding"),
@@ -242,10 +267,14 @@ def load_package(folder: Path) -> SpeechPackage:
         window_samples=check.integer(
             data["window_samples"], "window_samples", 1, MAX_WINDOW_SAMPLES
         ),
-        state=tuple(check.list_of(data["state"], "state", 0, 0)),
+        state=wiring.read_state(
+            check, data["state"], *((1, wiring.MAX_PORTS) if wired else (0, 0))
+        ),
+        tables=tables,
     )
-    names = [graph.name + end for graph in package.graphs for end in ("", ".float")]
-    check.that(len(set(names)) == len(names), "the names of two graphs collide")
+    for what, parts in (("graphs", package.graphs), ("tables", package.tables)):
+        names = [part.name + end for part in parts for end in ("", ".float")]
+        check.that(len(set(names)) == len(names), f"the names of two {what} collide")
     if "blank" in package.decoding:
         check.integer(package.decoding["blank"], "decoding.blank", 0, len(words) - 1)
     separator = package.decoding.get("separator", "")
@@ -253,6 +282,10 @@ def load_package(folder: Path) -> SpeechPackage:
         isinstance(separator, str) and len(separator) <= 8,
         f"decoding.separator is {separator!r:.40}, at most 8 characters are allowed",
     )
+    if wired:
+        wires = (package.state, package.tables)
+        wiring.check_wires(check, package.graphs, package.phases, *wires)
+        wiring.check_greedy(check, package.decoding, words, *wires)
     return package
 
 
@@ -261,12 +294,13 @@ _TOP_KEYS = (
     " window_samples"
 ).split()
 _GRAPH_KEYS = "name phase file sha256 float_file float_sha256".split()
+_PORTS = ("inputs", "outputs")
 
 
 def _graph(
-    check: _Checker, folder: Path, entry: Mapping[str, Any], phases: list[str]
+    check: _Checker, folder: Path, entry: Mapping[str, Any], phases: list[str], wired: bool
 ) -> PackagedGraph:
-    check.keys(entry, _GRAPH_KEYS, "an entry of graphs")
+    check.keys(entry, _GRAPH_KEYS + [*_PORTS] * wired, "an entry of graphs")
     name = check.plain_name(entry["name"], "a graph's name")
     phase = entry["phase"]
     check.that(phase in phases, f"graph {name} has the phase {phase!r:.40}, not one of phases")
@@ -276,7 +310,10 @@ def _graph(
             folder, entry["float_file"], entry["float_sha256"], MAX_MODEL_BYTES
         )
     data = check.hashed(folder, entry["file"], entry["sha256"], MAX_MODEL_BYTES)
-    return PackagedGraph(name, phase, data, float_data)
+    if not wired:
+        return PackagedGraph(name, phase, data, float_data)
+    ports = (wiring.read_ports(check, entry[key], f"{key} of {name}") for key in _PORTS)
+    return PackagedGraph(name, phase, data, float_data, *ports)
 
 
 class _Checker:

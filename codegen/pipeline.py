@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from codegen import encoder_decoder
 from codegen.errors import StapesError, UserError
 from codegen.graph import Graph, Tensor
 from codegen.measure import front_end, read_clips, window_features
@@ -28,7 +29,8 @@ from codegen.program import Program
 from codegen.target import Target, load_board, load_target, read_target
 
 if TYPE_CHECKING:
-    from codegen.emit.inputs import EmitInputs, SpeechInputs
+    from codegen.emit.inputs import EmitInputs
+    from codegen.emit.speech import SpeechInputs
     from codegen.evaluate.engines import EngineFactory
     from codegen.ptq.recipe import Recipe
 
@@ -84,6 +86,9 @@ def packaged_model(package: SpeechPackage) -> Model:
     from codegen.tflite.read import read
     from codegen.tflite.speech import check_speech
 
+    if package.wired:
+        graphs = encoder_decoder.read_graphs(package)
+        return Model(default_name(package.name), package.name, package.sha256, graphs, package)
     graphs = tuple(graph for part in package.graphs for graph in read(part.data))
     log_mel = front_end(package)
     frames, classes = log_mel.frames(package.window_samples), len(package.vocabulary)
@@ -123,7 +128,9 @@ def quantize(
         source={"name": model.name, "sha256": model.sha256},
         window_samples=model.window_samples,
     )
-    recordings = read_clips(package, clips)
+    recordings = read_clips(package, clips, model.front_end.sample_rate_hz)
+    if model.tables:
+        return encoder_decoder.quantize(model, package, recordings, recipe, notify)
     graphs = []
     for graph in model.graphs:
         notify(f"exporting {graph.name} as a float .tflite")
@@ -147,7 +154,8 @@ def compile_model(model: Model, target: Target) -> Compiled:
 
     Raises UserError for an operator that is not supported.
     """
-    from codegen.footprint.predict import predict, speech_rows
+    from codegen.emit.wired import wire
+    from codegen.footprint.predict import predict
     from codegen.lower import lower
     from codegen.memory.liveness import graph_peak_bytes
     from codegen.memory.place import place
@@ -157,11 +165,13 @@ def compile_model(model: Model, target: Target) -> Compiled:
     programs = tuple(lower(graph, target) for graph in model.graphs)
     extras: tuple[FootprintRow, ...] = ()
     if model.package is not None:
-        speech = _speech_inputs(model.package, model.graphs[0])
-        buffers = programs[0].buffers + front_end(model.package).buffers()
-        programs = (replace(programs[0], buffers=buffers), *programs[1:])
-        block_bytes = 2 * speech.sample_rate_hz // BLOCKS_A_SECOND
-        extras = speech_rows(target, speech.tables, speech.words, speech.text_bytes, block_bytes)
+        speech = _speech_inputs(model.package, model.graphs)
+        if model.package.wired:
+            programs = wire(model.package, programs)
+        else:
+            buffers = programs[0].buffers + front_end(model.package).buffers()
+            programs = (replace(programs[0], buffers=buffers), *programs[1:])
+        extras = _speech_rows(target, speech)
     peak = max(graph_peak_bytes(graph) for graph in model.graphs)
     memory = plan(programs, unmodified_peak_bytes=peak)
     validate(programs, memory)
@@ -183,35 +193,58 @@ def emit_inputs(compiled: Compiled, name: str | None = None) -> EmitInputs:
         compiled.plan,
         model.sha256,
         model.source_name,
-        None if model.package is None else _speech_inputs(model.package, model.graphs[0]),
+        None if model.package is None else _speech_inputs(model.package, model.graphs),
     )
 
 
-def _speech_inputs(package: SpeechPackage, graph: Graph) -> SpeechInputs:
-    """Front end and decoding around the graph from features to logits."""
-    from codegen.emit.inputs import SpeechInputs
+def _speech_rows(target: Target, speech: SpeechInputs) -> tuple[FootprintRow, ...]:
+    from codegen.emit.speech import CtcDecoder, LogMelInput
+    from codegen.footprint.predict import greedy_rows, speech_rows
 
+    block_bytes = 2 * speech.sample_rate_hz // BLOCKS_A_SECOND
+    decoder = speech.decoder
+    if isinstance(decoder, CtcDecoder):
+        assert isinstance(speech.input, LogMelInput)
+        tables = speech.input.tables
+        return speech_rows(target, tables, decoder.words, speech.text_bytes, block_bytes)
+    rows = {table.name: table.values for table in decoder.tables}
+    states = len(decoder.states)
+    return greedy_rows(target, rows, decoder.words, states, speech.text_bytes, block_bytes)
+
+
+def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInputs:
+    """Front end and decoding around the graphs."""
+    from codegen.emit.speech import CtcDecoder, LogMelInput, SpeechInputs
+    from codegen.emit.wired import wired_speech
+
+    if package.wired:
+        return wired_speech(package, graphs)
+    graph = graphs[0]
     log_mel = front_end(package)
     features, logits = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     assert features.quantization is not None  # as check_speech has seen
     scale, zero_point = features.quantization.scale, features.quantization.zero_point
     rescale = log_mel.rescale(scale, zero_point, features.dtype)
     return SpeechInputs(
-        tables=log_mel.tables(),
-        sample_rate_hz=log_mel.sample_rate_hz,
-        frame_samples=log_mel.frame_samples,
-        hop_samples=log_mel.hop_samples,
-        bands=log_mel.bands,
-        multiplier=rescale.multiplier,
-        offset=rescale.offset,
-        shift=rescale.shift,
-        frames=features.elements // log_mel.bands,
-        input_value_bytes=features.size_bytes // features.elements,
-        words=package.vocabulary,
-        separator=str(package.decoding["separator"]),
-        blank=int(package.decoding["blank"]),
-        logit_frames=logits.elements // len(package.vocabulary),
-        logit_bytes=logits.size_bytes // logits.elements,
+        LogMelInput(
+            tables=log_mel.tables(),
+            frame_samples=log_mel.frame_samples,
+            hop_samples=log_mel.hop_samples,
+            bands=log_mel.bands,
+            multiplier=rescale.multiplier,
+            offset=rescale.offset,
+            shift=rescale.shift,
+            frames=features.elements // log_mel.bands,
+            value_bytes=features.size_bytes // features.elements,
+        ),
+        CtcDecoder(
+            words=package.vocabulary,
+            separator=str(package.decoding["separator"]),
+            blank=int(package.decoding["blank"]),
+            frames=logits.elements // len(package.vocabulary),
+            logit_bytes=logits.size_bytes // logits.elements,
+        ),
+        log_mel.sample_rate_hz,
     )
 
 

@@ -106,7 +106,9 @@ class Buffer:
     """Memory that lives while the program runs.
 
     `role` is "activation", "input" (written before the first step), "output" (read after the last
-    step), "front_end" (live only before the first step) or "state" (live always).
+    step), "front_end" (live only before the first step), "state" (live always) or "shared" (live
+    from its first use in any program to its last). State and shared buffers of one name are one
+    buffer in all programs.
     """
 
     name: str
@@ -117,7 +119,11 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Program:
-    """What every stage after `lower` reads."""
+    """What every stage after `lower` reads.
+
+    A program that `repeats` runs any number of times before the next: its shared buffers keep what
+    they hold from run to run.
+    """
 
     name: str
     steps: tuple[Step, ...]
@@ -126,3 +132,4 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     groups: tuple[Group, ...] = ()
+    repeats: bool = False

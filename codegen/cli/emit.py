@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,10 @@ def command(
         str | None,
         typer.Option(help="Prefix of the model's C names. Default: made from the source's name."),
     ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(help="array: in C; incbin: a binary file; auto: incbin above 1 MiB."),
+    ] = "auto",
     force: Force = False,
 ) -> None:
     """Write a self-contained C project: runtime, model and board, ready to compile."""
@@ -26,5 +31,6 @@ def command(
     from codegen.emit.project import emit
 
     compiled = pipeline.compile_model(pipeline.open_model(source), pipeline.find_target(target))
-    files = emit(pipeline.emit_inputs(compiled, name), output, overwrite=force)
+    inputs = replace(pipeline.emit_inputs(compiled, name), weights=weights)
+    files = emit(inputs, output, overwrite=force)
     print(f"{output}: {len(files)} files for {compiled.target.title}; next: stapes run {output}")

@@ -48,7 +48,6 @@ def command(
         raise UserError(f"engine '{engine}' is unknown; one of interpreter, native")
     loaded = load_package(package)
     count = len(read_manifest(data)) * (2 if baseline else 1)
-    graph = loaded.graphs[0]
     made: AbstractContextManager[EngineFactory]
     if engine == "native":
         say("compiling the generated C for this computer")
@@ -56,7 +55,7 @@ def command(
         made = pipeline.native_engine(loaded)
     else:
         label = measure.interpreter_name(resolver)
-        made = nullcontext(measure.recognizer(loaded, graph.data, resolver))
+        made = nullcontext(measure.recognizer(loaded, resolver))
     with made as make_engine, progress("recognising", count) as advance:
         report = measure.measure(
             loaded,
@@ -75,7 +74,7 @@ def command(
                 shown[key]["wer"] = score.errors.wer
         print_json({"schema": 1, "package": loaded.name, "mode": loaded.recipe["mode"], **shown})
         return
-    print(f"{loaded.name}, {loaded.recipe['mode']}, sha256 {graph.sha256}")
+    print(f"{loaded.name}, {loaded.recipe['mode']}, sha256 {measure.sha256_of(loaded)}")
     page(accuracy_view(measure.accuracy(report)))
     if clips:
         for clip in report.score.clips:

@@ -7,70 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import singledispatchmethod
 
-import numpy as np
-
 from codegen.emit.filters import c_ident, c_int
-from codegen.emit.inputs import EmitInputs, SpeechInputs
+from codegen.emit.inputs import EmitInputs
+from codegen.emit.speech_context import Places, SpeechContext, speech_context
+from codegen.emit.values import Arena, Data, Slot
 from codegen.errors import StapesError
 from codegen.memory_plan import SCRATCH, Placement
 from codegen.program import BufferRef, Constant, Params, Program, Row0, Rows, Scratch, Step
 
-_C_TYPES = {
-    "int8": "int8_t",
-    "uint8": "uint8_t",
-    "int16": "int16_t",
-    "uint16": "uint16_t",
-    "int32": "int32_t",
-    "uint32": "uint32_t",
-    "int64": "int64_t",
-    "uint64": "uint64_t",
-    "float32": "float",
-    "bool": "uint8_t",
-}
 _BYTE_TYPES = ("int8_t", "uint8_t", "void")
-
-
-@dataclass(frozen=True)
-class Arena:
-    """One arena: the variable that points to it, its size and the region that it must fit."""
-
-    index: int
-    variable: str
-    macro: str
-    size_bytes: int
-    region: str
-    region_bytes: int
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where one buffer or scratch lies, as a macro."""
-
-    macro: str
-    arena: Arena
-    offset_bytes: int
-    size_bytes: int
-    hint: str
-    life: str
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """A const array."""
-
-    symbol: str
-    c_type: str
-    values: np.ndarray
-
-    @property
-    def length(self) -> int:
-        """The number of values."""
-        return len(self.values)
-
-    @property
-    def alignment_bytes(self) -> int:
-        """Enough for the values, and for kernels that load words."""
-        return max(4, self.values.itemsize)
 
 
 @dataclass(frozen=True)
@@ -120,16 +65,10 @@ class ModelContext:
     graphs: tuple[GraphContext, ...]
     speech: SpeechContext | None
 
-
-@dataclass(frozen=True, eq=False)
-class SpeechContext:
-    """Everything that the template of a speech model's tables prints, beside `inputs` itself."""
-
-    inputs: SpeechInputs
-    tables: tuple[tuple[str, Data], ...]
-    word_ends: Data
-    separator_bytes: int
-    slots: tuple[tuple[str, Slot], ...]
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of all const arrays."""
+        return sum(each.size_bytes for each in self.data)
 
 
 def model_context(inputs: EmitInputs) -> ModelContext:
@@ -146,6 +85,11 @@ def model_context(inputs: EmitInputs) -> ModelContext:
         slots += names.slots
         data += names.data
         graphs.append(_graph(program, number, names))
+    speech = None
+    if inputs.speech:
+        places = [names.places() for names in every]
+        speech = speech_context(inputs.speech, inputs.name, inputs.programs, places)
+        data += speech.data
     return ModelContext(
         inputs.name,
         upper,
@@ -154,7 +98,7 @@ def model_context(inputs: EmitInputs) -> ModelContext:
         tuple(slots),
         tuple(data),
         tuple(graphs),
-        _speech(inputs.speech, every[inputs.speech.graph]) if inputs.speech else None,
+        speech,
     )
 
 
@@ -191,7 +135,7 @@ class _Names:
         taken = {f"{inputs.name}_model", f"{inputs.name}_speech"} & set(self.symbols.values())
         if taken or len(set(self.symbols.values())) != len(self.program.constants):
             raise StapesError(f"program '{self.program.name:.60}': constants share a name of C.")
-        self.data = tuple(_data(c, self.symbols[c.name]) for c in self.program.constants)
+        self.data = tuple(Data.of(self.symbols[c.name], c.values) for c in self.program.constants)
 
     def _slot(self, placement: Placement) -> Slot:
         buffer, steps = placement.buffer, len(self.program.steps)
@@ -213,20 +157,18 @@ class _Names:
         unique = idents.count(idents[buffer]) == 1
         return f"AT_{idents[buffer]}" if unique else f"AT_{buffer}_{idents[buffer]}"
 
+    def places(self) -> Places:
+        """Where inputs, outputs and named buffers lie."""
+        named = {buffer.name: index for index, buffer in enumerate(self.program.buffers)}
+        return Places(
+            [self.buffers[index] for index in self.program.inputs],
+            [self.buffers[index] for index in self.program.outputs],
+            lambda name: self.buffers[named[name]],
+        )
+
     def step(self, index: int) -> str:
         """The symbol of a step's parameter struct."""
         return f"{self.step_prefix}_{index}"
-
-
-def _data(constant: Constant, symbol: str) -> Data:
-    values = constant.values
-    if values.ndim != 1 or not len(values) or values.dtype.name not in _C_TYPES:
-        raise StapesError(
-            f"constant '{constant.name:.60}' is {values.dtype} of shape {values.shape}; "
-            "C needs a one-dimensional array that is not empty."
-        )
-    plain = values.astype(np.uint8) if values.dtype == np.bool_ else values
-    return Data(symbol, _C_TYPES[values.dtype.name], plain)
 
 
 class _Arguments:
@@ -327,19 +269,3 @@ def _struct(params: Params, symbol: str, symbols: dict[str, str]) -> Struct:
         return symbols[value.name] if isinstance(value, Constant) else c_int(value)
 
     return Struct(symbol, params.struct, tuple((name, text(v)) for name, v in params.fields))
-
-
-def _speech(speech: SpeechInputs, names: _Names) -> SpeechContext:
-    """The tables and memory of a speech model; StapesError where its words exceed 64 KiB."""
-    ends = np.cumsum([len(word.encode()) for word in speech.words])
-    if ends[-1] > np.iinfo(np.uint16).max:
-        raise StapesError(f"the vocabulary has {ends[-1]} bytes of text; 65535 are supported.")
-    roles = {b.name: i for i, b in enumerate(names.program.buffers) if b.role == "front_end"}
-    tables = {name: Constant(name, values) for name, values in speech.tables.items()}
-    return SpeechContext(
-        speech,
-        tuple((name, _data(table, f"{name}_table")) for name, table in tables.items()),
-        Data("word_ends", "uint16_t", ends.astype(np.uint16)),
-        len(speech.separator.encode()),
-        tuple((b, names.buffers[roles[b]]) for b in ("history", "spectrum", "features")),
-    )

@@ -133,6 +133,11 @@ def c_call(name: str, arguments: Sequence[str], indent: int = 4) -> str:
     return " " * indent + f"{name}(" + "\n".join(lines).lstrip(" ")
 
 
+def c_tensor(slot: Any) -> str:
+    """A stapes_tensor's initializer: where a Slot lies."""
+    return f"{{.arena = {slot.arena.index}, .offset = {slot.macro}, .bytes = {slot.size_bytes}}}"
+
+
 def _lines(words: Iterable[str], indent: int) -> list[str]:
     """`words` packed into lines of WIDTH columns that start with `indent` spaces."""
     lines: list[str] = []
@@ -149,4 +154,4 @@ def _lines(words: Iterable[str], indent: int) -> list[str]:
     return lines
 
 
-FILTERS = (c_ident, c_string, c_comment, c_int, c_float, c_array, c_strings, c_call)
+FILTERS = (c_ident, c_string, c_comment, c_int, c_float, c_array, c_strings, c_call, c_tensor)

@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from codegen.emit.filters import RESERVED, c_ident
+from codegen.emit.speech import SpeechInputs
 from codegen.errors import UserError
 from codegen.memory_plan import MemoryPlan
 from codegen.program import Program
@@ -24,49 +22,18 @@ _TAKEN = frozenset(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class SpeechInputs:
-    """A log-mel front end and CTC decoding around the graph at position `graph`.
-
-    `tables` are the arrays of stapes_log_mel_params; `multiplier`, `offset` and `shift` take a
-    feature to the network's input of `frames` rows; `words` is each class's text, "" for the
-    blank. The graph's program has buffers "history", "spectrum" and "features", role "front_end".
-    """
-
-    tables: Mapping[str, np.ndarray]
-    sample_rate_hz: int
-    frame_samples: int
-    hop_samples: int
-    bands: int
-    multiplier: int
-    offset: int
-    shift: int
-    frames: int
-    input_value_bytes: int
-    words: tuple[str, ...]
-    separator: str
-    blank: int
-    logit_frames: int
-    logit_bytes: int
-    graph: int = 0
-    input: int = 0
-    output: int = 0
-
-    @property
-    def window_samples(self) -> int:
-        """The longest recording."""
-        return self.hop_samples * (self.frames - 1) + self.frame_samples
-
-    @property
-    def text_bytes(self) -> int:
-        """The longest transcript, a word a logit frame, with its NUL."""
-        longest = max(len(word.encode()) for word in self.words)
-        return self.logit_frames * (longest + len(self.separator.encode())) + 1
+WEIGHTS = ("auto", "array", "incbin")
+#: Weights above this are not written as C: a compiler takes seconds a megabyte.
+MAX_ARRAY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class EmitInputs:
-    """One project: `sha256` is that of the .tflite or package that the programs come from."""
+    """One project: `sha256` is that of the .tflite or package that the programs come from.
+
+    `weights` is "array" for const arrays in C, "incbin" for a binary file that the assembler
+    includes, or "auto": "incbin" above MAX_ARRAY_BYTES.
+    """
 
     name: str
     target: Target
@@ -75,10 +42,15 @@ class EmitInputs:
     sha256: str
     source_name: str
     speech: SpeechInputs | None = None
+    weights: str = "auto"
 
     def __post_init__(self) -> None:
-        """Raise UserError for a name that cannot prefix C symbols."""
+        """Raise UserError for a name that cannot prefix C symbols, or other weights."""
         check_name(self.name)
+        if self.weights not in WEIGHTS:
+            raise UserError(
+                f"weights {self.weights!r:.40} are unknown; --weights takes {', '.join(WEIGHTS)}."
+            )
 
 
 def check_name(name: str) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 import codegen
 from codegen.data import data_folder
 from codegen.emit.context import ModelContext, model_context
-from codegen.emit.inputs import EmitInputs
+from codegen.emit.inputs import MAX_ARRAY_BYTES, EmitInputs
 from codegen.emit.layout import lay_out
 from codegen.emit.render import render
 from codegen.emit.sources import board_files, runtime_files
+from codegen.emit.values import pack
 from codegen.emit.write import write_folder
 from codegen.target import Board, load_board
 
@@ -22,7 +23,7 @@ from codegen.target import Board, load_board
 MARKER = "stapes.json"
 
 #: STAPES_RUNTIME_VERSION of firmware/include/stapes/stapes.h.
-RUNTIME_VERSION = 1
+RUNTIME_VERSION = 2
 
 #: Virtual nanoseconds an instruction takes under QEMU's -icount, as a power of two.
 ICOUNT_SHIFT = 6
@@ -45,7 +46,10 @@ def project_files(inputs: EmitInputs) -> dict[str, bytes]:
     board = load_board(inputs.target.board)
     speech = inputs.speech is not None
     kernels = dict.fromkeys(step.kernel for program in inputs.programs for step in program.steps)
-    runtime = runtime_files(kernels, inputs.target, speech=speech)
+    sources = inputs.speech.sources if inputs.speech else ()
+    runtime = runtime_files(
+        kernels, inputs.target, speech=sources, incbin=_is_binary(inputs, model)
+    )
     hand = board_files(board, speech=speech)
     values = {
         "model": model,
@@ -57,8 +61,13 @@ def project_files(inputs: EmitInputs) -> dict[str, bytes]:
         "source_name": inputs.source_name,
         "icount_shift": ICOUNT_SHIFT,
     }
+    values["weights_file"] = f"{model.name}_weights.bin" if _is_binary(inputs, model) else ""
+    binary = {}
+    if values["weights_file"]:
+        blob, values["pieces"] = pack(model.data)
+        binary = {f"model/{values['weights_file']}": blob}
     texts = _model(model, values) | _board(inputs, board, values)
-    files = {path: text.encode("ascii") for path, text in texts.items()}
+    files = {path: text.encode("ascii") for path, text in texts.items()} | binary
     files |= {f"runtime/{path}": data for path, data in runtime.items()}
     files |= {f"board/{path}": data for path, data in hand.items()}
     lists = {
@@ -72,6 +81,12 @@ def project_files(inputs: EmitInputs) -> dict[str, bytes]:
     files["LICENSE"] = (data_folder("firmware").parent / "LICENSE").read_bytes()
     files[MARKER] = _description(inputs, model, runtime).encode("ascii")
     return {path: files[path] for path in sorted(files)}
+
+
+def _is_binary(inputs: EmitInputs, model: ModelContext) -> bool:
+    """Whether the weights stand in a binary file."""
+    large = model.data_bytes > MAX_ARRAY_BYTES
+    return bool(model.data) and (inputs.weights == "incbin" or (inputs.weights == "auto" and large))
 
 
 _BUILD_FILES = {
@@ -96,7 +111,8 @@ def _model(model: ModelContext, values: dict[str, Any]) -> dict[str, str]:
         f"{stem}.ld": "fragment.ld.j2",
     }
     if model.data:
-        templates |= {f"{stem}_weights.h": "weights.h.j2", f"{stem}_weights.c": "weights.c.j2"}
+        source = "weights_incbin.c.j2" if values["weights_file"] else "weights.c.j2"
+        templates |= {f"{stem}_weights.h": "weights.h.j2", f"{stem}_weights.c": source}
     if model.speech:
         templates |= {f"{stem}_speech.h": "speech.h.j2", f"{stem}_speech.c": "speech.c.j2"}
     return {path: render(template, **values) for path, template in templates.items()}
@@ -146,7 +162,7 @@ def _description(inputs: EmitInputs, model: ModelContext, runtime: dict[str, byt
         "stack_bytes": inputs.target.stack_bytes,
         "constants": {
             "region": inputs.target.constants,
-            "weights_bytes": sum(c.size_bytes for p in inputs.programs for c in p.constants),
+            "weights_bytes": model.data_bytes,
         },
         "graphs": [
             {

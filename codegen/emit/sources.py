@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from codegen.data import data_folder
@@ -14,17 +14,21 @@ from codegen.target import Board, Target
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
-def runtime_files(kernels: Iterable[str], target: Target, *, speech: bool) -> dict[str, bytes]:
-    """The runtime's files by path: named kernels, the model interface, speech, and headers."""
+def runtime_files(
+    kernels: Iterable[str], target: Target, *, speech: Sequence[str] = (), incbin: bool = False
+) -> dict[str, bytes]:
+    """The runtime's files by path: named kernels and speech files, the model interface, headers."""
     found: dict[str, bytes] = {}
     firmware = data_folder("firmware")
     for kernel in kernels:
         _add(firmware, _kernel(firmware, kernel, target.features), found)
-    for folder in ("runtime", "speech") if speech else ("runtime",):
-        for path in sorted((firmware / folder).glob("*.c")):
-            if speech or not _is_speech(path):
-                _add(firmware, PurePosixPath(folder, path.name), found)
-    _add(firmware, PurePosixPath("include/stapes/generated.h"), found)
+    for path in sorted((firmware / "runtime").glob("*.c")):
+        if speech or not _is_speech(path):
+            _add(firmware, PurePosixPath("runtime", path.name), found)
+    for name in speech:
+        _add(firmware, PurePosixPath("speech", name), found)
+    for header in ("generated.h", *(["incbin.h"] if incbin else [])):
+        _add(firmware, PurePosixPath("include/stapes", header), found)
     # firmware/runtime/ is the project's runtime/ itself
     return {path.removeprefix("runtime/"): found[path] for path in sorted(found)}
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: What `normalize` does, for reports.
-NORMALIZER = "lower case, runs of white space as one space"
+from codegen.evaluate.normalize import PLAIN, Normalizer
 
 BOOTSTRAP_SAMPLES = 2_000
 _BOOTSTRAP_SEED = 20_261_123
@@ -72,16 +71,7 @@ class WerReport:
     corpus_sha256: str
 
 
-def normalize(text: str) -> str:
-    """Text as it is compared.
-
-    >>> normalize("  Turn the  Lights ON ")
-    'turn the lights on'
-    """
-    return " ".join(text.lower().split())
-
-
-def count_errors(reference: str, hypothesis: str) -> Errors:
+def count_errors(reference: str, hypothesis: str, normalizer: Normalizer = PLAIN) -> Errors:
     """The fewest substitutions, deletions and insertions that turn one text into the other.
 
     Minimum edit distance over normalised words, as jiwer counts them.
@@ -91,7 +81,7 @@ def count_errors(reference: str, hypothesis: str) -> Errors:
     """
     import jiwer
 
-    spoken, heard = normalize(reference), normalize(hypothesis)
+    spoken, heard = normalizer.apply(reference), normalizer.apply(hypothesis)
     if not spoken:
         return Errors(0, 0, len(heard.split()), 0)
     output = jiwer.process_words(spoken, heard)
@@ -115,10 +105,11 @@ def score(
     names: Sequence[str],
     references: Sequence[str],
     hypotheses: Sequence[str],
+    normalizer: Normalizer = PLAIN,
 ) -> Score:
     """One engine's score; `sha256` is of the very .tflite that it ran."""
     clips = tuple(
-        ClipResult(name, reference, hypothesis, count_errors(reference, hypothesis))
+        ClipResult(name, reference, hypothesis, count_errors(reference, hypothesis, normalizer))
         for name, reference, hypothesis in zip(names, references, hypotheses, strict=True)
     )
     return Score(engine, sha256, total([clip.errors for clip in clips]), clips)

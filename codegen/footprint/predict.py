@@ -30,7 +30,9 @@ _WORD = 4
 _TENSOR_BYTES = 3 * _WORD
 _GRAPH_BYTES = 5 * _WORD
 _MODEL_BYTES = 5 * _WORD
-_SPEECH_BYTES = 136  # struct stapes_speech
+_SPEECH_BYTES = 20  # struct stapes_speech
+_LOG_MEL_BYTES, _RAW_PCM_BYTES, _CTC_BYTES = 112, 40, 32  # the structs that it points to
+_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 140, 24, 40
 
 
 def predict(
@@ -45,10 +47,7 @@ def predict(
     """
     constant = partial(FootprintRow, region=target.constants, kind="constant")
     rows = [
-        *(
-            FootprintRow("arena", ARENA_SECTION, region, size, "ram")
-            for region, size in plan.arena_bytes
-        ),
+        *_arena_rows(programs, plan),
         FootprintRow("stack", STACK_SECTION, target.stack, target.stack_bytes, "ram"),
         constant("weights", WEIGHTS_SECTION, size_bytes=weights_bytes(programs)),
         constant("kernel parameters", CONSTANTS_SECTION, size_bytes=params_bytes(programs)),
@@ -60,6 +59,61 @@ def predict(
         *extras,
     ]
     return Footprint(tuple(row for row in rows if row.size_bytes > 0))
+
+
+def _arena_rows(programs: Sequence[Program], plan: MemoryPlan) -> list[FootprintRow]:
+    """The arenas, and apart from the rest what lives while a program repeats."""
+    rows = []
+    for region, size in plan.arena_bytes:
+        for component, kept in _kept_bytes(programs, plan, region).items():
+            rows.append(FootprintRow(component, ARENA_SECTION, region, kept, "ram"))
+            size -= kept
+        rows.insert(0, FootprintRow("arena", ARENA_SECTION, region, size, "ram"))
+    return rows
+
+
+def _kept_bytes(programs: Sequence[Program], plan: MemoryPlan, region: str) -> dict[str, int]:
+    """Bytes of a region that a repeating program keeps: its own cache, and what it was handed."""
+    kept: dict[str, int] = {}
+    for number, program in enumerate(programs):
+        others = {b.name for p in programs if p is not program for b in p.buffers}
+        for place in plan.placements[number] if program.repeats else ():
+            buffer = program.buffers[place.buffer] if place.buffer >= 0 else None
+            if buffer is None or buffer.role != "shared" or place.region != region:
+                continue
+            own = "tokens" if buffer.name.startswith("[") else "KV cache"
+            component = "cross keys and values" if buffer.name in others else own
+            kept[component] = kept.get(component, 0) + place.size_bytes
+    return kept
+
+
+def greedy_rows(
+    target: Target,
+    tables: Mapping[str, np.ndarray],
+    words: Sequence[bytes],
+    states: int,
+    text_bytes: int,
+    pcm_bytes: int = 0,
+) -> tuple[FootprintRow, ...]:
+    """What raw PCM and greedy decoding add: tables of rows, the vocabulary, text, caller's PCM.
+
+    `states` is the number of state buffers, which lie in the arena.
+    """
+    stored = partial(
+        FootprintRow, section=WEIGHTS_SECTION, region=target.constants, kind="constant"
+    )
+    description = _SPEECH_BYTES + _RAW_PCM_BYTES + _GREEDY_BYTES
+    description += len(tables) * _ROW_TABLE_BYTES + states * _ROW_STATE_BYTES
+    rows = [
+        *(stored(f"table {name}", size_bytes=table.nbytes) for name, table in tables.items()),
+        stored("vocabulary", size_bytes=sum(map(len, words)) + 4 * len(words)),
+        FootprintRow(
+            "speech description", CONSTANTS_SECTION, target.constants, description, "constant"
+        ),
+        FootprintRow("transcript", VARIABLES_SECTION, target.stack, text_bytes, "ram"),
+        FootprintRow("caller's PCM", CALLERS_SECTION, target.stack, pcm_bytes, "caller"),
+    ]
+    return tuple(row for row in rows if row.size_bytes > 0)
 
 
 def speech_rows(
@@ -77,10 +131,11 @@ def speech_rows(
     table_bytes = sum(-(-table.nbytes // _WORD) * _WORD for table in tables.values())
     ends_bytes = 2 * len(words)
     vocabulary = sum(len(word.encode()) for word in words) + 1 + ends_bytes
+    description = _SPEECH_BYTES + _LOG_MEL_BYTES + _CTC_BYTES
     rows = [
         constant("front-end tables", size_bytes=table_bytes, kind="constant"),
         constant("vocabulary", size_bytes=vocabulary, kind="constant"),
-        constant("speech description", size_bytes=_SPEECH_BYTES, kind="constant"),
+        constant("speech description", size_bytes=description, kind="constant"),
         FootprintRow("transcript", VARIABLES_SECTION, target.stack, text_bytes, "ram"),
         FootprintRow("caller's PCM", CALLERS_SECTION, target.stack, pcm_bytes, "caller"),
     ]

@@ -14,11 +14,15 @@ from fnmatch import fnmatchcase
 
 from codegen.errors import StapesError
 
-#: Whom the runtime calls through pointers: caller to patterns of callees. The context's hook is
-#: the user's, who adds what it needs.
+#: Whom the runtime calls through pointers: patterns of callers to patterns of callees. The
+#: context's hooks are the user's, who adds what they need.
 RUNTIME_CALLS: Mapping[str, Sequence[str]] = {
     "stapes_run": ("run", "run_[0-9]*"),
-    "stapes_finish": ("run", "run_[0-9]*"),
+    "stapes_feed": ("stapes_*_feed",),
+    "stapes_finish": ("stapes_*_pad", "stapes_*_decode"),
+    "stapes_log_mel_*": ("stapes_rescale_s*",),
+    "stapes_raw_pcm_*": ("stapes_rescale_s*",),
+    "stapes_*_decode": ("run", "run_[0-9]*"),
     "records_serve": ("records_tensors", "records_speech"),
 }
 
@@ -78,7 +82,8 @@ class _Graph:
             for source, target in _EDGE.findall(text):
                 self.callees.setdefault(source, {})[target] = None
         for caller, targets in self.callees.items():
-            patterns = calls.get(_short(caller), ())
+            named = [calls[name] for name in calls if fnmatchcase(_short(caller), name)]
+            patterns = [pattern for patterns in named for pattern in patterns]
             found = [t for t in self.frames if any(fnmatchcase(_short(t), p) for p in patterns)]
             if _POINTER in targets and found:
                 del targets[_POINTER]

@@ -72,11 +72,6 @@ def intervals(program: Program) -> tuple[Interval, ...]:
     return tuple(needs)
 
 
-def is_state(program: Program, need: Interval) -> bool:
-    """Whether the need outlives the program's run."""
-    return need.buffer != SCRATCH and program.buffers[need.buffer].role == "state"
-
-
 def peak_bytes(needs: Sequence[Interval]) -> int:
     """The peak of live bytes, each size rounded up to ALIGNMENT_BYTES: no plan needs fewer.
 
@@ -158,6 +153,8 @@ def _uses(
         use((*step.reads, *step.writes), starts[time], ends[time])
         written.update(step.writes)
     use((*roles.get("output", ()), *program.outputs), after, after)
+    own = [index for index in roles.get("shared", ()) if index not in first]
+    use(own, BEFORE, after)  # no step touches them: the runtime does, at any time
     return first, last
 
 
@@ -178,6 +175,6 @@ def _coverable(
         and output not in step.reads
         and last[source] == time
         and step.reads.count(source) == 1
-        and program.buffers[source].role != "state"
+        and program.buffers[source].role not in ("state", "shared")
         and program.buffers[output].size_bytes <= program.buffers[source].size_bytes
     )

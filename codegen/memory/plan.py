@@ -11,8 +11,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from codegen.errors import StapesError
-from codegen.memory.liveness import Interval, intervals, is_state, peak_bytes, round_up
+from codegen.memory.liveness import Interval, peak_bytes, round_up
+from codegen.memory.timeline import timeline
 from codegen.memory_plan import ALIGNMENT_BYTES, ARENA, MemoryPlan, Placement
 from codegen.program import Program
 
@@ -20,39 +20,31 @@ _SEARCH_STEPS = 200_000  # placements tried beyond the fixed orders: about a sec
 
 
 def plan(programs: Sequence[Program], *, unmodified_peak_bytes: int = 0) -> MemoryPlan:
-    """One arena for all programs, which run one after another; state of one name is shared.
+    """One arena for all programs, which run one after another in this order.
 
-    Raises StapesError where two programs give one state buffer different sizes.
+    Raises StapesError where two programs give one state or shared buffer different sizes.
     """
-    needs = [intervals(program) for program in programs]
-    state = _state_offsets(programs, needs)
-    state_bytes = max((offset + size for offset, size in state.values()), default=0)
-    alignment = max((n.alignment_bytes for each in needs for n in each), default=ALIGNMENT_BYTES)
-    base = round_up(state_bytes, alignment)
-    placements, end, bound = [], state_bytes, state_bytes
-    for number, (program, each) in enumerate(zip(programs, needs, strict=True)):
-        passing = tuple(need for need in each if not is_state(program, need))
-        at = dict(zip(map(id, passing), offsets(passing), strict=True))
-        row = []
-        for need in each:
-            offset = at[id(need)] + base if id(need) in at else state[need.name][0]
-            end = max(end, offset + need.size_bytes)
-            row.append(
-                Placement(
-                    number,
-                    need.buffer,
-                    need.name,
-                    ARENA,
-                    offset,
-                    need.size_bytes,
-                    need.first_use,
-                    need.last_use,
-                )
+    time = timeline(programs)
+    at = offsets(time.needs)
+    end = max((at[i] + need.size_bytes for i, need in enumerate(time.needs)), default=0)
+    placements = tuple(
+        tuple(
+            Placement(
+                number,
+                need.buffer,
+                need.name,
+                ARENA,
+                at[position],
+                need.size_bytes,
+                need.first_use,
+                need.last_use,
             )
-        bound = max(bound, state_bytes + peak_bytes(passing))
-        placements.append(tuple(row))
+            for need, position in zip(needs, row, strict=True)
+        )
+        for number, (needs, row) in enumerate(zip(time.local, time.where, strict=True))
+    )
     arena = round_up(end, ALIGNMENT_BYTES)
-    return MemoryPlan(tuple(placements), ((ARENA, arena),), bound, unmodified_peak_bytes)
+    return MemoryPlan(placements, ((ARENA, arena),), peak_bytes(time.needs), unmodified_peak_bytes)
 
 
 def offsets(needs: Sequence[Interval]) -> tuple[int, ...]:
@@ -179,25 +171,3 @@ def _search(problem: _Problem, order: list[int], best: list[int], bound: int) ->
         if height == bound:
             break
     return best
-
-
-def _state_offsets(
-    programs: Sequence[Program], needs: Sequence[Sequence[Interval]]
-) -> dict[str, tuple[int, int]]:
-    """Offset and padded size of each state buffer, by name, from the arena's start."""
-    found: dict[str, tuple[int, int]] = {}
-    end = 0
-    for program, each in zip(programs, needs, strict=True):
-        for need in each:
-            if not is_state(program, need):
-                continue
-            if need.name not in found:
-                offset = round_up(end, need.alignment_bytes)
-                end = offset + need.padded_bytes
-                found[need.name] = (offset, need.padded_bytes)
-            elif found[need.name][1] != need.padded_bytes:
-                raise StapesError(
-                    f"state '{need.name}' has {found[need.name][1]} bytes in one program and "
-                    f"{need.padded_bytes} in program '{program.name}'"
-                )
-    return found

@@ -45,7 +45,7 @@ def violations(programs: Sequence[Program], plan: MemoryPlan) -> tuple[str, ...]
         broken += found
         if not found:
             broken += _aligned(program, plan.placements[number])
-            events = _events(program, plan.placements[number])
+            events = _events(program, plan.placements[number], *_carried(programs, number))
             broken += _times(program, plan.placements[number], events)
             broken += _kept(program, plan.placements[number], events)
     return tuple(broken + _state(programs, plan))
@@ -118,7 +118,24 @@ def _aligned(program: Program, row: Sequence[Placement]) -> list[str]:
     return broken
 
 
-def _events(program: Program, row: Sequence[Placement]) -> list[_Event]:
+def _carried(programs: Sequence[Program], number: int) -> tuple[list[str], list[str]]:
+    """The shared buffers whose value a program finds, and those whose value it must leave."""
+    finds, leaves = [], []
+    for buffer in programs[number].buffers:
+        having = [
+            each
+            for each, program in enumerate(programs)
+            if any(b.role == "shared" and b.name == buffer.name for b in program.buffers)
+        ]
+        if buffer.role == "shared":
+            finds += [buffer.name] * (having[0] < number or programs[number].repeats)
+            leaves += [buffer.name] * (having[-1] > number or programs[number].repeats)
+    return finds, leaves
+
+
+def _events(
+    program: Program, row: Sequence[Placement], finds: Sequence[str], leaves: Sequence[str]
+) -> list[_Event]:
     """Every touch of every placement, in the order of the steps."""
     after = len(program.steps)
     events = []
@@ -127,7 +144,9 @@ def _events(program: Program, row: Sequence[Placement]) -> list[_Event]:
             events.append(_Event(each, each.first_use, each.first_use, True, each.first_use))
             continue
         role = program.buffers[each.buffer].role
-        if role in ("input", "front_end", "state") or each.buffer in program.inputs:
+        found = role == "shared" and program.buffers[each.buffer].name in finds
+        left = role == "shared" and program.buffers[each.buffer].name in leaves
+        if role in ("input", "front_end", "state") or each.buffer in program.inputs or found:
             events.append(_Event(each, -1, -1, True, None))
         written = bool(events) and events[-1].placement is each
         for time, step in enumerate(program.steps):
@@ -143,7 +162,7 @@ def _events(program: Program, row: Sequence[Placement]) -> list[_Event]:
             if each.buffer in step.writes:
                 written = True
                 events.append(_Event(each, start, end, True, time))
-        if role in ("output", "state") or each.buffer in program.outputs:
+        if role in ("output", "state") or each.buffer in program.outputs or left:
             events.append(_Event(each, after, after, False, None))
     return events
 
@@ -206,25 +225,35 @@ def _permitted(program: Program, source: Placement, event: _Event, last: int) ->
 
 
 def _state(programs: Sequence[Program], plan: MemoryPlan) -> list[str]:
-    """State lies at one place in all programs, and nothing of another program falls on it."""
+    """What programs have in common lies at one place, and nothing in between falls on it."""
     broken = []
-    states = [
-        (number, each)
-        for number, program in enumerate(programs)
+    common = [
+        (number, each, programs[number].buffers[each.buffer].role)
+        for number in range(len(programs))
         for each in plan.placements[number]
-        if 0 <= each.buffer < len(program.buffers) and program.buffers[each.buffer].role == "state"
+        if 0 <= each.buffer < len(programs[number].buffers)
+        and programs[number].buffers[each.buffer].role in ("state", "shared")
     ]
-    for number, state in states:
+    for number, state, role in common:
+        having = [n for n, each, _ in common if each.name == state.name]
         for other_number, row in enumerate(plan.placements):
+            if other_number == number:
+                continue
             for other in row:
-                if other_number == number or other.region != state.region:
-                    continue
-                same = (other_number, other) in states and other.name == state.name
-                apart = (
-                    other.offset_bytes >= state.end_bytes or state.offset_bytes >= other.end_bytes
+                same = other.name == state.name and any(
+                    each is other for n, each, _ in common if n == other_number
                 )
-                if same and other.offset_bytes != state.offset_bytes:
-                    broken.append(f"state moves: '{state.name}' lies at two offsets")
-                elif not same and not apart:
+                place = (other.region, other.offset_bytes, other.size_bytes)
+                if same and place != (state.region, state.offset_bytes, state.size_bytes):
+                    broken.append(f"state moves: '{state.name}' lies at two places")
+                passing = role == "shared" and (
+                    other_number in having or not having[0] < other_number < having[-1]
+                )
+                apart = (
+                    other.region != state.region
+                    or other.offset_bytes >= state.end_bytes
+                    or state.offset_bytes >= other.end_bytes
+                )
+                if not (same or passing or apart):
                     broken.append(f"overlap: '{other.name}' destroys the state '{state.name}'")
     return broken

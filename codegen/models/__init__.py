@@ -7,9 +7,8 @@ In the config.json of a transformers folder the family is its `model_type`.
 from codegen.models._speech_model import (
     ModelGraph,
     SpeechModel,
-    StateBuffer,
     load_float_model,
     load_model,
 )
 
-__all__ = ["ModelGraph", "SpeechModel", "StateBuffer", "load_float_model", "load_model"]
+__all__ = ["ModelGraph", "SpeechModel", "load_float_model", "load_model"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Moonshine and Whisper are fed, in float: raw PCM and Whisper's log-mel."""
+"""What Whisper is fed, in float."""
 
 from __future__ import annotations
 
@@ -9,28 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Of one int16 step, when full scale is 1.0.
-_FULL_SCALE = 32768.0
-
-
-@dataclass(frozen=True)
-class RawPcm:
-    """PCM as it is, cut into rows of `row_samples`."""
-
-    sample_rate_hz: int = 16000
-    row_samples: int = 64
-
-    def features(self, pcm: NDArray[Any]) -> NDArray[np.int16]:
-        """int16 PCM (samples,) as rows (samples / row_samples, row_samples)."""
-        return pcm.astype(np.int16).reshape(-1, self.row_samples)
-
-    def normalized(self, features: NDArray[Any]) -> NDArray[np.float32]:
-        """The float network's input: full scale is 1.0."""
-        return np.asarray(features / _FULL_SCALE, np.float32)
-
-    def to_dict(self) -> dict[str, int | float | str]:
-        """The spec as it stands in package.json."""
-        return {"kind": "raw_pcm", **asdict(self)}
+from codegen.frontend.raw_pcm import FULL_SCALE
 
 
 @dataclass(frozen=True)
@@ -61,7 +40,7 @@ class WhisperMel:
 
     def features(self, pcm: NDArray[Any]) -> NDArray[np.float64]:
         """log10 of the energy (samples / hop_samples, bands) of int16 PCM (samples,)."""
-        padded = np.pad(pcm / _FULL_SCALE, self.frame_samples // 2, mode="reflect")
+        padded = np.pad(pcm / FULL_SCALE, self.frame_samples // 2, mode="reflect")
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.frame_samples)
         n = np.arange(self.frame_samples)
         window = 0.5 - 0.5 * np.cos(2.0 * np.pi * n / self.frame_samples)

@@ -7,15 +7,8 @@ next. "self_key_0" is a state buffer: row n of it, along its axis 1, is what ste
 is 0 for the rows written so far and for the last place, which is the step's own, and `masked` for
 the others.
 
-The decoding rule, of kind "greedy":
-
-    start           tokens that are fed before the first is chosen
-    end             the token that ends the text
-    suppress        tokens that are never chosen
-    begin_suppress  tokens that are not chosen first
-    most_tokens     steps of the decoder at most, those of the start among them
-    masked          the mask's value for rows that are not there
-    vocabulary      "latin-1": each character of the vocabulary's words is a byte of UTF-8
+The decoding rule is that of a package, as wiring.py has it, without `masked` and `attended`, which
+are integers of a quantized mask.
 """
 
 from __future__ import annotations
@@ -24,10 +17,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from codegen.models._speech_model import ModelGraph, StateBuffer
+from codegen.models._speech_model import ModelGraph
+from codegen.wiring import StateBuffer
 
 if TYPE_CHECKING:
     import torch
+
+
+#: A text that goes round in circles ends: twelve tokens of a period of at most four.
+GUARD = {"repeat_tokens": 12, "repeat_period": 4}
+#: Mean square of PCM, -60 dB of full scale.
+SILENCE = 1024
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 from codegen.errors import UserError
 from codegen.package import read_json
 from codegen.registry import plugins
+from codegen.wiring import StateBuffer
 
 if TYPE_CHECKING:
     import torch
@@ -38,16 +39,6 @@ class ModelGraph:
     sample_inputs: tuple[torch.Tensor, ...]
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class StateBuffer:
-    """What outlives a step: entry n along `axis` is the output `rows_from` of step n."""
-
-    name: str
-    shape: tuple[int, ...]
-    axis: int
-    rows_from: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from codegen.errors import UserError
-from codegen.models._front_ends import RawPcm
-from codegen.models._graphs import Sizes, adjacency, model_graphs, state_buffers
+from codegen.frontend.raw_pcm import RawPcm
+from codegen.models._graphs import GUARD, SILENCE, Sizes, adjacency, model_graphs, state_buffers
 from codegen.models._layers import layers, linear
 from codegen.models._moonshine_stem import ROW_SAMPLES, stem
 from codegen.models._rotary import reordered, tables
@@ -25,13 +25,13 @@ from codegen.models._source import Settings, Source, Weights
 from codegen.models._speech_model import MASKED, SpeechModel
 
 MODEL_TYPE = "moonshine"
-#: The step from PCM to quantized packages exists for families that say so.
-QUANTIZABLE = False
 
 SAMPLE_RATE_HZ = 16000
 DEFAULT_WINDOW_SAMPLES = 5 * SAMPLE_RATE_HZ
 #: What the model was trained to say at most, by its authors.
 TOKENS_A_SECOND = 6.5
+#: Steps of the shortest recording: a word or two, the start and the end.
+LEAST_TOKENS = 8
 _EMBEDDING = "model.decoder.embed_tokens.weight"
 
 
@@ -91,7 +91,11 @@ def load_source(
                 "begin_suppress_tokens", shape.vocabulary
             ),
             "most_tokens": positions,
-            "masked": MASKED,
+            "float_masked": MASKED,
+            "tokens_per_10_s": round(10 * TOKENS_A_SECOND),
+            "least_tokens": LEAST_TOKENS,
+            **GUARD,
+            "silence": SILENCE,
             "vocabulary": "latin-1",
         },
         vocabulary=tuple(t.decode("latin-1") for t in source.tokens(shape.vocabulary)),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from codegen.errors import UserError
 from codegen.models._front_ends import WhisperMel
-from codegen.models._graphs import Sizes, adjacency, model_graphs, state_buffers
+from codegen.models._graphs import GUARD, SILENCE, Sizes, adjacency, model_graphs, state_buffers
 from codegen.models._layers import convolution, layers, linear
 from codegen.models._source import Settings, Source, Weights
 from codegen.models._speech_model import MASKED, SpeechModel
@@ -36,6 +36,8 @@ HOP_SAMPLES = 160
 FRAME_SAMPLES = 2 * HOP_SAMPLES
 #: Half of the decoder's 448 positions are for what is said in 30 s; the rest is for a prompt.
 TOKENS_A_SECOND = 224 / 30
+#: Steps of the shortest recording: a word or two, the start and the end.
+LEAST_TOKENS = 12
 #: Start, language, task, no timestamps, end.
 EXTRA_TOKENS = 5
 _EMBEDDING = "model.decoder.embed_tokens.weight"
@@ -156,7 +158,11 @@ def _decoding(source: Source, shape: _Shape, language: str | None) -> dict[str, 
         "end": given.token("eos_token_id", size),
         "suppress": given.token_list("suppress_tokens", size),
         "begin_suppress": given.token_list("begin_suppress_tokens", size),
-        "masked": MASKED,
+        "float_masked": MASKED,
+        "tokens_per_10_s": round(10 * TOKENS_A_SECOND),
+        "least_tokens": LEAST_TOKENS,
+        **GUARD,
+        "silence": SILENCE,
         "vocabulary": "latin-1",
     }
 

@@ -3,59 +3,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from codegen.errors import UserError
 from codegen.graph import Graph
 
+#: Smallest and largest value.
+Range = tuple[float, float]
+
+
+class Watched:
+    """A float graph under the reference kernels, whose every activation is looked at.
+
+    Their order of summation is the same on every computer. `graph` is what `float_bytes` says.
+    """
+
+    def __init__(self, float_bytes: bytes, graph: Graph):
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        self.graph = graph
+        self._interpreter = Interpreter(
+            model_content=float_bytes,
+            num_threads=1,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            experimental_preserve_all_tensors=True,
+        )
+        self._interpreter.allocate_tensors()
+        made = (index for operator in graph.operators for index in operator.outputs)
+        self._watched = [*graph.inputs, *made]
+        self._lowest = np.full(len(self._watched), np.inf)
+        self._highest = np.full(len(self._watched), -np.inf)
+        self.count = 0
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs for inputs of the graph's own sizes, both in the graph's order."""
+        for index, value in zip(self.graph.inputs, inputs, strict=True):
+            tensor = self.graph.tensors[index]
+            value = np.ascontiguousarray(value, tensor.dtype).reshape(tensor.shape)
+            self._interpreter.set_tensor(index, value)
+        self._interpreter.invoke()
+        for place, index in enumerate(self._watched):
+            values = self._interpreter.get_tensor(index)
+            self._lowest[place] = min(self._lowest[place], float(values.min()))
+            self._highest[place] = max(self._highest[place], float(values.max()))
+        self.count += 1
+        return [self._interpreter.get_tensor(index) for index in self.graph.outputs]
+
+    def ranges(self) -> dict[str, Range]:
+        """Smallest and largest value of each activation so far, by tensor name.
+
+        Raises UserError where nothing ran, or for values that are not finite.
+        """
+        if self.count == 0:
+            raise UserError("Calibration needs at least one sample, but got none; check the data.")
+        ranges = {}
+        for place, index in enumerate(self._watched):
+            name = self.graph.tensors[index].name
+            low, high = float(self._lowest[place]), float(self._highest[place])
+            if not (np.isfinite(low) and np.isfinite(high)):
+                raise UserError(
+                    f"Tensor '{name}' takes the values {low} to {high} over the"
+                    f" {self.count} calibration samples; only finite values can be quantized:"
+                    " check the model and the data."
+                )
+            ranges[name] = (low, high)
+        return ranges
+
 
 def calibrate(
     float_bytes: bytes, graph: Graph, samples: Iterable[Mapping[str, np.ndarray]]
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, Range]:
     """Smallest and largest value of each activation, by tensor name, over all samples.
 
     `graph` is what `float_bytes` says; a sample maps each input's tensor name to an array of the
-    input's shape. The reference kernels run, whose order of summation is the same on every
-    computer. Raises UserError for no samples, a missing input, a wrong shape, or values that are
-    not finite.
+    input's shape. Raises UserError for no samples, a missing input, a wrong shape, or values that
+    are not finite.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    interpreter = Interpreter(
-        model_content=float_bytes,
-        num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
-    watched = [*graph.inputs, *(i for operator in graph.operators for i in operator.outputs)]
-    lowest = np.full(len(watched), np.inf)
-    highest = np.full(len(watched), -np.inf)
-    count = 0
-    for sample in samples:
-        for index in graph.inputs:
-            interpreter.set_tensor(index, _input(graph, index, sample, count))
-        interpreter.invoke()
-        for place, index in enumerate(watched):
-            values = interpreter.get_tensor(index)
-            lowest[place] = min(lowest[place], float(values.min()))
-            highest[place] = max(highest[place], float(values.max()))
-        count += 1
-    if count == 0:
-        raise UserError("Calibration needs at least one sample, but got none; check the data.")
-    ranges = {}
-    for place, index in enumerate(watched):
-        name = graph.tensors[index].name
-        if not (np.isfinite(lowest[place]) and np.isfinite(highest[place])):
-            raise UserError(
-                f"Tensor '{name}' takes the values {lowest[place]} to {highest[place]} over the"
-                f" {count} calibration samples; only finite values can be quantized: check the"
-                " model and the data."
-            )
-        ranges[name] = (float(lowest[place]), float(highest[place]))
-    return ranges
+    watched = Watched(float_bytes, graph)
+    for number, sample in enumerate(samples):
+        watched.run([_input(graph, index, sample, number) for index in graph.inputs])
+    return watched.ranges()
 
 
 def _input(graph: Graph, index: int, sample: Mapping[str, np.ndarray], number: int) -> np.ndarray:

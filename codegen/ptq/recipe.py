@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,12 @@ class Recipe:
                     f" {len(names)} operators; names begin {shown}: correct or remove the rule."
                 )
         return tuple(self._for_operator(name) for name in names)
+
+    def limited_to(self, names: Iterable[str]) -> Recipe:
+        """The recipe for a part of the model: without the rules that match none of its `names`."""
+        names = tuple(names)
+        kept = (rule for rule in self.rules if any(rule.matches(name) for name in names))
+        return replace(self, rules=tuple(kept))
 
     def _for_operator(self, name: str) -> Rule:
         values = {"mode": self.mode, "weight_bits": self.weight_bits, "block_size": self.block_size}

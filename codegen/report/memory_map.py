@@ -47,6 +47,7 @@ def kind(program: Program, placement: Placement) -> str:
     role = program.buffers[placement.buffer].role
     if role == "activation" and placement.buffer in program.outputs:
         return "output"
+    role = "state" if role == "shared" else role
     return role if role in KINDS else "activation"
 
 

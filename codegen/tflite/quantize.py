@@ -19,6 +19,8 @@ from codegen.tflite.read import read
 from codegen.tflite.write import write
 
 _ACTIVATION_BITS = {"static8": 8, "static16": 16}
+#: Their kernels take constants without a zero point; those of MUL or ADD take any.
+_WITH_WEIGHTS = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def quantize(
@@ -31,17 +33,36 @@ def quantize(
     and zero point 0. Raises UserError for a rule that matches nothing, bad samples, or an operator
     that stays float; StapesError where the quantizer fails.
     """
-    graphs = read(float_bytes)
-    if len(graphs) != 1:
-        raise UserError(f"The model has {len(graphs)} subgraphs; quantization takes one.")
-    graph = _unique_names(graphs[0])
+    graph = _only(float_bytes)
     source = write(graph)
-    config = _config(graph, recipe)
-    ranges = calibrate(source, graph, samples)
-    (quantized,) = read(_quantized(source, config, ranges))
+    _config(graph, recipe)  # what is wrong with the recipe is said before the slow part
+    return quantize_ranges(source, calibrate(source, graph, samples), recipe)
+
+
+def quantize_ranges(
+    float_bytes: bytes,
+    ranges: Mapping[str, tuple[float, float]],
+    recipe: Recipe,
+    prefix: str = "",
+) -> bytes:
+    """As `quantize`, given the smallest and largest value of each activation by tensor name.
+
+    The recipe's scopes match operators' names behind `prefix`.
+    """
+    graph = _only(float_bytes)
+    config = _config(graph, recipe, prefix)
+    (quantized,) = read(_quantized(write(graph), config, ranges))
     result = _without_borders(replace(quantized, name=graph.name))
     check_integer(result)
     return write(result)
+
+
+def _only(float_bytes: bytes) -> Graph:
+    """The file's one graph, every tensor under a name of its own."""
+    graphs = read(float_bytes)
+    if len(graphs) != 1:
+        raise UserError(f"The model has {len(graphs)} subgraphs; quantization takes one.")
+    return _unique_names(graphs[0])
 
 
 def _unique_names(graph: Graph) -> Graph:
@@ -57,7 +78,12 @@ def _unique_names(graph: Graph) -> Graph:
     return replace(graph, tensors=tuple(tensors))
 
 
-def _config(graph: Graph, recipe: Recipe) -> list[dict[str, Any]]:
+def operator_names(graph: Graph, prefix: str = "") -> list[str]:
+    """What a recipe's scopes match: each operator is called after its first output."""
+    return [prefix + graph.tensors[operator.outputs[0]].name for operator in graph.operators]
+
+
+def _config(graph: Graph, recipe: Recipe, prefix: str = "") -> list[dict[str, Any]]:
     """The recipe in the quantizer's terms: the whole model first, then each exception."""
     try:
         from ai_edge_quantizer import qtyping, recipe_manager
@@ -70,8 +96,8 @@ def _config(graph: Graph, recipe: Recipe) -> list[dict[str, Any]]:
     manager = recipe_manager.RecipeManager()
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
     manager.add_static_config(".*", everything, _ACTIVATION_BITS[recipe.mode], recipe.weight_bits)
-    names = [graph.tensors[operator.outputs[0]].name for operator in graph.operators]
-    for name, rule in zip(names, recipe.for_operators(names), strict=True):
+    rules = recipe.for_operators(operator_names(graph, prefix))
+    for name, rule in zip(operator_names(graph), rules, strict=True):
         if rule.mode != recipe.mode:
             bits = _ACTIVATION_BITS[str(rule.mode)]
             manager.add_static_config(f"^{re.escape(name)}(;|$)", everything, bits, 8)
@@ -150,7 +176,7 @@ def _compacted(graph: Graph) -> Graph:
 
 
 def check_integer(graph: Graph) -> None:
-    """Raise UserError unless every tensor is an integer and every weight has zero point 0."""
+    """Raise UserError unless all tensors are integers and matrices of weights have zero point 0."""
     # An operator that stays float stands between conversions; it is the one to name.
     conversions = ("QUANTIZE", "DEQUANTIZE")
     for operator in sorted(graph.operators, key=lambda o: o.kind in conversions):
@@ -166,7 +192,7 @@ def check_integer(graph: Graph) -> None:
                     " without it."
                 )
             quantization = tensor.quantization
-            is_weight = tensor.data is not None and quantization is not None
+            is_weight = tensor.data is not None and operator.kind in _WITH_WEIGHTS
             if is_weight and quantization is not None and any(quantization.zero_points):
                 raise UserError(
                     f"{where}: the weight '{tensor.name}' has a zero point other than 0; weights"

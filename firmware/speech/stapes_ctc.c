@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "stapes/ctc.h"
+#include "stapes/speech.h"
 
 static int32_t logit(const stapes_ctc_params *params, const void *logits, size_t index) {
     return params->logit_bytes == 1 ? ((const int8_t *)logits)[index]
@@ -54,4 +55,13 @@ stapes_status stapes_ctc(const stapes_ctc_params *params, const void *logits, ch
         *written = used;
     }
     return STAPES_OK;
+}
+
+stapes_status stapes_ctc_decode(const stapes_model *model, const stapes_context *context,
+                                char *text, size_t text_bytes, size_t *written) {
+    const stapes_status status = model->graphs[0].run(context);
+    return status != STAPES_OK ? status
+                               : stapes_ctc(model->speech->decoder,
+                                            stapes_at(context, &model->graphs[0].outputs[0]), text,
+                                            text_bytes, written);
 }

@@ -5,13 +5,14 @@
  * output[i] = clamp((features[i] * multiplier + offset) >> shift, INT8_MIN, INT8_MAX)
  *
  * features (count,) int16, output (count,) int8; the rounding half and the zero point are part
- * of the offset; |offset| < 2^62, shift 1 .. 62; the shift is arithmetic. No overlap.
+ * of the offset; |offset| < 2^62, shift 0 .. 62; the shift is arithmetic. No overlap.
  */
 void stapes_rescale_s8(const stapes_rescale_params *params, const int16_t *features, int32_t count,
-                       int8_t *output) {
+                       void *output) {
+    int8_t *const values = output;
     for (int32_t i = 0; i < count; i++) {
         const int64_t scaled = features[i] * (int64_t)params->multiplier + params->offset;
         const int64_t value = scaled >> params->shift;
-        output[i] = (int8_t)(value < INT8_MIN ? INT8_MIN : value > INT8_MAX ? INT8_MAX : value);
+        values[i] = (int8_t)(value < INT8_MIN ? INT8_MIN : value > INT8_MAX ? INT8_MAX : value);
     }
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import wave
 from collections import Counter
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.checkpoints import checkpoint
+from benchmarks.speech import CALIBRATION, calibration, normalised, write_set
 from codegen.models import ModelGraph, SpeechModel, load_float_model
 from codegen.tflite.convert import convert
 from codegen.tflite.read import read
@@ -48,6 +50,10 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
                 assert (file.getframerate(), file.getnchannels()) == (SECOND, 1)
                 found.append(np.frombuffer(file.readframes(5 * SECOND), "<i2"))
     return found
+
+
+def test_no_sentence_of_these_calibrates() -> None:
+    assert not {normalised(s) for s in SENTENCES} & {normalised(s) for s in CALIBRATION}
 
 
 @pytest.fixture(scope="module")
@@ -195,19 +201,28 @@ def test_the_export_computes_the_same(name: str, recordings: list[np.ndarray]) -
         assert decibels(ours.step(token), exported.step(token)) >= 90
 
 
-@pytest.mark.parametrize("name", [MOONSHINE, WHISPER])
-def test_quantizing_says_that_it_is_not_there(
-    name: str, recordings: list[np.ndarray], tmp_path: Path
-) -> None:
-    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SECOND)
-        file.writeframes(recordings[0].tobytes())
-    (tmp_path / "m.jsonl").write_text('{"audio": "a.wav", "text": "a"}\n', encoding="utf-8")
-    manifest = str(tmp_path / "m.jsonl")
-    source, output = str(checkpoint(name)), str(tmp_path / "package")
+def test_quantizing_says_that_it_is_not_there(recordings: list[np.ndarray], tmp_path: Path) -> None:
+    manifest = str(write_set(tmp_path, [("a", recordings[0])]))
+    source, output = str(checkpoint(WHISPER)), str(tmp_path / "package")
     done = stapes("quantize", source, "-o", output, "--calibration", manifest)
     assert done.returncode == 2
     assert "quantizing this family is not there yet" in " ".join(done.stderr.split())
     assert len(done.stderr.strip().splitlines()) < 5
+
+
+def test_moonshine_in_integers_hears_what_the_floats_hear(
+    recordings: list[np.ndarray], tmp_path: Path
+) -> None:
+    package, heard = str(tmp_path / "package"), calibration(tmp_path / "calibration")
+    options = ("--mode", "static16", "--calibration", str(heard))
+    done = stapes("quantize", str(checkpoint(MOONSHINE)), "-o", package, *options)
+    assert done.returncode == 0, done.stderr
+    texts = [sentence for _ in VOICES for sentence in SENTENCES]
+    manifest = write_set(tmp_path / "said", zip(texts, recordings, strict=True))
+    done = stapes("wer", package, "--data", str(manifest), "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    print(report["baseline"]["wer"], report["score"]["wer"], report["difference"])
+    assert report["baseline"]["wer"] <= 25
+    # of 93 words; the bound is for a corpus, this is a check that nothing broke
+    assert abs(report["difference"]["points"]) <= 6

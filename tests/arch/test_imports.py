@@ -11,7 +11,9 @@ import pytest
 
 CODEGEN = Path(__file__).resolve().parents[2] / "codegen"
 
-LEAVES = {"data", "errors", "graph", "memory_plan", "package", "program", "registry", "target"}
+LEAVES = {"data", "errors", "graph", "memory_plan", "package", "program", "registry", "target"} | {
+    "wiring"
+}
 ROOMS = {
     "evaluate",
     "footprint",
@@ -34,14 +36,21 @@ ALSO = {
     "ptq": {"models"},
     "tflite": {"ptq"},
     "emit": ROOMS,
-    "measure": ROOMS,
-    "pipeline": ROOMS | {"emit", "lower", "measure"},
+    "encoder_decoder": ROOMS,
+    "measure": ROOMS | {"encoder_decoder"},
+    "pipeline": ROOMS | {"emit", "encoder_decoder", "lower", "measure"},
     "build": ROOMS | {"emit", "measure", "pipeline"},
     "cli": ROOMS | {"build", "emit", "lower", "measure", "pipeline"},
     "__main__": {"cli"},
 }
 HEAVY = {"torch", "transformers", "litert_torch", "ai_edge_quantizer", "safetensors"}
-HEAVY_HOMES = ("models/", "ptq/", "tflite/convert.py", "tflite/quantize.py")
+HEAVY_HOMES = (
+    "models/",
+    "ptq/",
+    "tflite/convert.py",
+    "tflite/quantize.py",
+    "evaluate/normalize.py",
+)
 ONLY_IN = {"subprocess": ("toolchain/",), "jinja2": ("emit/",)}
 
 

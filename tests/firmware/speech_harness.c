@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stapes/ctc.h"
+#include "stapes/log_mel.h"
 #include "stapes/speech.h"
 #include "tables.h" /* WINDOW_FRAMES, CLASSES, BANDS, value, RESCALE, WORDS and the arrays */
 
@@ -34,32 +36,40 @@ static stapes_status run(const stapes_context *context) {
 static const stapes_graph graphs[1] = {{run, inputs, outputs, 1, 1}};
 static const uint32_t arena_bytes[1] = {ARENA_BYTES};
 
-static const struct stapes_speech speech = {
-    .front_end = {.window = window,
-                  .sine = sine,
-                  .log2 = log2_table,
-                  .starts = starts,
-                  .rises = rises,
-                  .frame_samples = FRAME,
-                  .hop_samples = HOP,
-                  .bands = BANDS},
+static const stapes_log_mel_input input = {
+    .params = {.window = window,
+               .sine = sine,
+               .log2 = log2_table,
+               .starts = starts,
+               .rises = rises,
+               .frame_samples = FRAME,
+               .hop_samples = HOP,
+               .bands = BANDS},
     .rescale = RESCALE,
-    .ctc = {.words = WORDS,
-            .word_ends = word_ends,
-            .separator = " ",
-            .separator_bytes = 1,
-            .classes = CLASSES,
-            .blank = 0,
-            .frames = WINDOW_FRAMES,
-            .logit_bytes = sizeof(value)},
-    .graph = 0,
-    .input = 0,
-    .output = 0,
-    .input_value_bytes = sizeof(value),
+    .convert = sizeof(value) == 1 ? stapes_rescale_s8 : stapes_rescale_s16,
+    .values = {0, 0, INPUT_BYTES},
+    .value_bytes = sizeof(value),
     .frames = WINDOW_FRAMES,
     .history = {0, HISTORY_OFFSET, 2 * FRAME},
     .spectrum = {0, SPECTRUM_OFFSET, 4 * STAPES_LOG_MEL_SPECTRUM},
     .features = {0, FEATURES_OFFSET, 2 * BANDS},
+};
+static const stapes_ctc_params ctc = {
+    .words = WORDS,
+    .word_ends = word_ends,
+    .separator = " ",
+    .separator_bytes = 1,
+    .classes = CLASSES,
+    .blank = 0,
+    .frames = WINDOW_FRAMES,
+    .logit_bytes = sizeof(value),
+};
+static const struct stapes_speech speech = {
+    .feed = stapes_log_mel_feed,
+    .pad = stapes_log_mel_pad,
+    .decode = stapes_ctc_decode,
+    .input = &input,
+    .decoder = &ctc,
 };
 static const stapes_model model = {graphs, 1, 1, arena_bytes, &speech};
 

@@ -50,7 +50,7 @@ class Steps:
 
     def step(self, token: int) -> np.ndarray:
         places = self.model.state[0].shape[1]
-        mask = np.full((1, 1, places + 1), self.model.decoding["masked"], np.float32)
+        mask = np.full((1, 1, places + 1), self.model.decoding["float_masked"], np.float32)
         mask[..., : self.position] = 0
         mask[..., places] = 0
         rows = {

@@ -249,3 +249,50 @@ def test_striped_groups_are_refused_not_ignored() -> None:
 
     with pytest.raises(StapesError, match="groups"):
         project_files(inputs(replace(dense(), groups=(Group(0, 0, 4, 2),))))
+
+
+def test_weights_in_a_binary_file_are_the_same_arrays() -> None:
+    made = replace(inputs(dense()), weights="incbin")
+    files = project_files(made)
+    source = files["model/demo_weights.c"].decode()
+    blob = files["model/demo_weights.bin"]
+    found = re.findall(r'STAPES_INCBIN\((\w+), (\d+), "demo_weights.bin", (\d+), (\d+)\);', source)
+    arrays = {name: blob[int(skip) : int(skip) + int(size)] for name, _, skip, size in found}
+    constants = made.programs[0].constants
+    assert arrays == {f"demo_{c.name}": c.values.tobytes() for c in constants}
+    assert all(int(skip) % int(alignment) == 0 for _, alignment, skip, _ in found)
+    assert files["model/demo_weights.h"] == project_files(inputs(dense()))["model/demo_weights.h"]
+
+
+def test_large_weights_go_to_a_binary_file_unless_asked_otherwise() -> None:
+    program = dense()
+    large = Constant("weights", np.zeros((1 << 20) + 1, np.int8))
+    step = replace(
+        program.steps[0],
+        operands=tuple(large if isinstance(o, Constant) else o for o in program.steps[0].operands),
+    )
+    grown = replace(program, steps=(step,), constants=(large, program.constants[1]))
+    assert "model/demo_weights.bin" in project_files(inputs(grown))
+    array = replace(inputs(grown), weights="array")
+    assert "model/demo_weights.bin" not in project_files(array)
+    assert "model/demo_weights.bin" not in project_files(inputs(program))
+    with pytest.raises(UserError, match="array, incbin"):
+        replace(inputs(program), weights="flash")
+
+
+@pytest.mark.parametrize("compiler", [["gcc"], [sys.executable, "-m", "ziglang", "cc"]])
+def test_a_binary_file_becomes_the_arrays(tmp_path: Path, compiler: list[str]) -> None:
+    emit(replace(inputs(dense(), load_target("host")), weights="incbin"), tmp_path / "c")
+    folder = tmp_path / "c"
+    (tmp_path / "main.c").write_text(
+        '#include "demo_weights.h"\n'
+        "int main(void) { return demo_weights[0] == -4 && demo_weights[7] == 3 &&"
+        " demo_multipliers[1] == INT32_MIN && sizeof demo_multipliers == 8 ? 0 : 1; }\n",
+        encoding="ascii",
+    )
+    command = [*compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{folder / 'model'}"]
+    command += [f"-I{folder / 'runtime' / 'include'}", str(tmp_path / "main.c")]
+    command += [str(folder / "model" / "demo_weights.c"), "-o", str(tmp_path / "main")]
+    environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(tmp_path / "zig")}
+    subprocess.run(command, check=True, env=environment)
+    subprocess.run([tmp_path / "main"], check=True)

@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codegen.data import data_folder
 from codegen.errors import StapesError, UserError
+from codegen.footprint import predict as predict_module
 from codegen.footprint.elf import NOWHERE, model_prefixes, read_elf
 from codegen.footprint.fit import check_fit, fits
-from codegen.footprint.predict import predict, speech_rows
+from codegen.footprint.predict import greedy_rows, predict, speech_rows
 from codegen.footprint.stack import worst_stack
 from codegen.memory.place import place
 from codegen.memory.plan import plan
@@ -260,3 +264,53 @@ def test_stack_without_a_bound_or_a_root_is_an_error() -> None:
         worst_stack((*GRAPHS, circle))
     with pytest.raises(StapesError, match="reset_handler"):
         worst_stack(GRAPHS, "reset_handler")
+
+
+STRUCTS = {
+    "struct stapes_speech": predict_module._SPEECH_BYTES,
+    "stapes_log_mel_input": predict_module._LOG_MEL_BYTES,
+    "stapes_raw_pcm_input": predict_module._RAW_PCM_BYTES,
+    "stapes_ctc_params": predict_module._CTC_BYTES,
+    "stapes_greedy_params": predict_module._GREEDY_BYTES,
+    "stapes_row_table": predict_module._ROW_TABLE_BYTES,
+    "stapes_row_state": predict_module._ROW_STATE_BYTES,
+}
+
+
+def test_structs_have_the_predicted_sizes(tmp_path: Path) -> None:
+    headers = ("speech", "log_mel", "raw_pcm", "ctc", "greedy")
+    lines = [f'#include "stapes/{header}.h"' for header in headers]
+    lines += [f'_Static_assert(sizeof({name}) == {size}, "");' for name, size in STRUCTS.items()]
+    (tmp_path / "sizes.c").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    command = ["arm-none-eabi-gcc", "-std=c11", "-mcpu=cortex-m55", "-fsyntax-only"]
+    command += [f"-I{data_folder('firmware') / 'include'}", str(tmp_path / "sizes.c")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_repeating_program_has_its_caches_as_rows() -> None:
+    handed, cache = Buffer("crossed", 64, "shared"), Buffer("cache", 48, "shared")
+    tokens, logits = Buffer("[tokens]", 20, "shared"), Buffer("logits", 16, "output")
+    make = Step("s", "k", "k.h", (), (), (0,), 1)
+    cross = Program("cross", (make,), (handed,), (), (), (0,))
+    choose = Step("s", "k", "k.h", (), (0, 1), (3,), 1)
+    buffers = (handed, cache, tokens, logits)
+    decoder = Program("decoder", (choose,), buffers, (), (0, 1), (3,), repeats=True)
+    programs = (cross, decoder)
+    memory = place(plan(programs), TARGET)
+    rows = {r.component: r.size_bytes for r in predict(programs, memory, TARGET).rows}
+    assert rows["KV cache"] == 48
+    assert rows["cross keys and values"] == 64
+    assert rows["tokens"] == 20
+    assert sum(map(rows.__getitem__, ("arena", "KV cache", "cross keys and values", "tokens"))) == (
+        memory.total_bytes
+    )
+
+
+def test_greedy_decoding_adds_its_tables() -> None:
+    table = np.zeros((10, 4), np.int16)
+    rows = greedy_rows(TARGET, {"embedding": table}, (b"", b"ab"), 3, 100, 320)
+    sizes = {row.component: row.size_bytes for row in rows}
+    assert sizes["table embedding"] == 80
+    assert sizes["vocabulary"] == 2 + 8
+    assert sizes["speech description"] == 20 + 40 + 140 + 24 + 3 * 40

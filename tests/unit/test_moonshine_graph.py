@@ -134,9 +134,8 @@ def test_words_are_bytes(tiny: tuple[Path, Any]) -> None:
     assert words[7] == " a"
 
 
-def test_quantizing_is_refused_in_one_sentence(tiny: tuple[Path, Any]) -> None:
-    with pytest.raises(UserError, match="family 'moonshine', and quantizing this family is not"):
-        load_model(tiny[0])
+def test_the_window_is_5_s_unless_given(tiny: tuple[Path, Any]) -> None:
+    assert load_model(tiny[0]).window_samples == 80000
 
 
 @pytest.mark.parametrize(

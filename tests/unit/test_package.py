@@ -120,7 +120,8 @@ def _edit(folder: Path, path: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema", 2, "schema is 2, supported is 1"),
+        ("schema", 3, "schema is 3, supported are 1 and 2"),
+        ("schema", 2, "lacks tables"),
         ("schema", KeyError, "lacks schema"),
         ("surprise", 1, "unknown keys 'surprise'"),
         ("name", "../evil", "plain name"),

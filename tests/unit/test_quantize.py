@@ -182,8 +182,9 @@ def test_an_operator_that_stays_float_is_named() -> None:
     with pytest.raises(UserError, match=r"SIN 'y' stays float .*tensor 'x'"):
         check_integer(_one("SIN", None, "float32"))
     with pytest.raises(UserError, match="'w' has a zero point other than 0"):
-        check_integer(_one("ADD", Quantization((1.0,), (3,)), "int8"))
-    check_integer(_one("ADD", Quantization((1.0,), (0,)), "int8"))
+        check_integer(_one("FULLY_CONNECTED", Quantization((1.0,), (3,)), "int8"))
+    check_integer(_one("FULLY_CONNECTED", Quantization((1.0,), (0,)), "int8"))
+    check_integer(_one("ADD", Quantization((1.0,), (3,)), "int8"))
 
 
 def test_an_operator_that_the_quantizer_does_not_know() -> None:

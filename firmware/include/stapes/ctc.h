@@ -23,6 +23,10 @@ typedef struct stapes_ctc_params {
     int32_t logit_bytes; /* 1: int8, 2: int16 */
 } stapes_ctc_params;
 
+/* For stapes_speech: graph 0 from its only input to its only output, the logits. */
+stapes_status stapes_ctc_decode(const stapes_model *model, const stapes_context *context,
+                                char *text, size_t text_bytes, size_t *written);
+
 /* Greedy decoding of logits (frames, classes) into text; `written` leaves out the NUL. */
 stapes_status stapes_ctc(const stapes_ctc_params *params, const void *logits, char *text,
                          size_t text_bytes, size_t *written);

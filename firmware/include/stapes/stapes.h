@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 /* Generated headers refuse to compile against another runtime. */
-#define STAPES_RUNTIME_VERSION 1
+#define STAPES_RUNTIME_VERSION 2
 
 /* Alignment of every arena, in bytes. */
 #define STAPES_ARENA_ALIGNMENT 16
@@ -31,13 +31,20 @@ typedef enum stapes_status {
 /* Called after each kernel: feed a watchdog, yield, profile; non-zero cancels the run. */
 typedef int (*stapes_on_step)(void *user, int32_t step);
 
+/* Called with the text of each token as it is found, where a model decodes token by token: not
+ * ended by a NUL, a character may be split between two calls, and of what repeats at the end more
+ * may be told than the transcript keeps. */
+typedef void (*stapes_on_text)(void *user, const char *text, size_t bytes);
+
 typedef struct stapes_context {
     uint8_t *arena[STAPES_MAX_ARENAS]; /* the caller's, aligned to STAPES_ARENA_ALIGNMENT */
     size_t arena_bytes[STAPES_MAX_ARENAS];
     stapes_on_step on_step; /* may be null */
-    void *user;             /* passed to on_step */
-    int32_t frames;         /* private: feature frames written so far */
+    stapes_on_text on_text; /* may be null */
+    void *user;             /* passed to on_step and on_text */
+    int32_t frames;         /* private: feature frames, or samples, written so far */
     int32_t held_samples;   /* private: PCM samples kept for the next frame */
+    uint64_t energy;        /* private: sum of the squares of the samples */
 } stapes_context;
 
 /* Where a graph's input or output lies. */

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What emit is given of a speech model: how PCM comes in and how text comes out, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+#: The buffer of a greedy decoder's last program that holds the tokens chosen so far; no wire has
+#: such a name.
+HISTORY = "[tokens]"
+
+
+def _rescale(value_bytes: int) -> str:
+    return f"stapes_rescale_s{8 * value_bytes}"
+
+
+@dataclass(frozen=True, eq=False)
+class LogMelInput:
+    """Log-mel features into the first program's only input, `frames` rows.
+
+    `tables` are the arrays of stapes_log_mel_params; `multiplier`, `offset` and `shift` take a
+    feature to the input. The program has buffers "history", "spectrum" and "features", role
+    "front_end".
+    """
+
+    tables: Mapping[str, np.ndarray]
+    frame_samples: int
+    hop_samples: int
+    bands: int
+    multiplier: int
+    offset: int
+    shift: int
+    frames: int
+    value_bytes: int
+    symbol: ClassVar[str] = "stapes_log_mel"
+    header: ClassVar[str] = "stapes/log_mel.h"
+
+    @property
+    def convert(self) -> str:
+        """The function that takes features to the input."""
+        return _rescale(self.value_bytes)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Files of firmware/speech/."""
+        return ("stapes_log_mel.c", "stapes_log_mel_feed.c", f"{self.convert}.c")
+
+    @property
+    def window_samples(self) -> int:
+        """The longest recording."""
+        return self.hop_samples * (self.frames - 1) + self.frame_samples
+
+
+@dataclass(frozen=True)
+class RawPcmInput:
+    """Samples, each taken by `multiplier`, `offset` and `shift` to the first program's input."""
+
+    window_samples: int
+    multiplier: int
+    offset: int
+    shift: int
+    value_bytes: int
+    symbol: ClassVar[str] = "stapes_raw_pcm"
+    header: ClassVar[str] = "stapes/raw_pcm.h"
+
+    @property
+    def convert(self) -> str:
+        """The function that takes samples to the input."""
+        return _rescale(self.value_bytes)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Files of firmware/speech/."""
+        return ("stapes_raw_pcm_feed.c", f"{self.convert}.c")
+
+
+@dataclass(frozen=True)
+class CtcDecoder:
+    """Best path over the first program's only output; `words` is each class's text."""
+
+    words: tuple[str, ...]
+    separator: str
+    blank: int
+    frames: int
+    logit_bytes: int
+    symbol: ClassVar[str] = "stapes_ctc"
+    header: ClassVar[str] = "stapes/ctc.h"
+    sources: ClassVar[tuple[str, ...]] = ("stapes_ctc.c",)
+
+    @property
+    def text_bytes(self) -> int:
+        """The longest transcript, a word a logit frame, with its NUL."""
+        longest = max(len(word.encode()) for word in self.words)
+        return self.frames * (longest + len(self.separator.encode())) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class RowTable:
+    """Rows (entries, width) for input `input` of the last program."""
+
+    name: str
+    values: np.ndarray
+    by_token: bool
+    input: int
+
+
+@dataclass(frozen=True)
+class RowState:
+    """Input `input` (blocks, entries, row_bytes) collects output `output` (blocks, row_bytes)."""
+
+    input: int
+    output: int
+    blocks: int
+    entries: int
+    row_bytes: int
+    zero: int
+
+
+@dataclass(frozen=True, eq=False)
+class GreedyDecoder:
+    """A token a run of the last program, which repeats; `rule` is that of wiring.GREEDY_KEYS.
+
+    The program has a buffer HISTORY of an int32 a token, role "shared".
+    """
+
+    rule: Mapping[str, Any]
+    words: tuple[bytes, ...]
+    sample_rate_hz: int
+    tables: tuple[RowTable, ...]
+    states: tuple[RowState, ...]
+    mask: int
+    positions: int
+    mask_bytes: int
+    logits: int
+    logit_bytes: int
+    symbol: ClassVar[str] = "stapes_greedy"
+    header: ClassVar[str] = "stapes/greedy.h"
+    sources: ClassVar[tuple[str, ...]] = ("stapes_greedy.c", "stapes_greedy_text.c")
+
+    @property
+    def text_bytes(self) -> int:
+        """The longest transcript, a token a step behind the start, with its NUL."""
+        tokens = self.rule["most_tokens"] - len(self.rule["start"]) + 1
+        return int(tokens) * max(map(len, self.words)) + 1
+
+    @property
+    def history_bytes(self) -> int:
+        """Of the buffer HISTORY."""
+        return 4 * int(self.rule["most_tokens"])
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechInputs:
+    """Both ends of a speech model."""
+
+    input: LogMelInput | RawPcmInput
+    decoder: CtcDecoder | GreedyDecoder
+    sample_rate_hz: int
+
+    @property
+    def window_samples(self) -> int:
+        """The longest recording."""
+        return self.input.window_samples
+
+    @property
+    def text_bytes(self) -> int:
+        """The longest transcript with its NUL."""
+        return self.decoder.text_bytes
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The files of firmware/speech/ that it needs."""
+        return (*self.input.sources, *self.decoder.sources)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a package of several graphs to programs that share buffers, and to what emit needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from codegen.emit.speech import (
+    HISTORY,
+    GreedyDecoder,
+    RawPcmInput,
+    RowState,
+    RowTable,
+    SpeechInputs,
+)
+from codegen.errors import UserError
+from codegen.frontend.raw_pcm import RawPcm
+from codegen.graph import Graph, Tensor
+from codegen.package import SpeechPackage
+from codegen.program import Buffer, Program
+from codegen.wiring import LOGITS, MASK, StateBuffer
+
+
+def wire(package: SpeechPackage, programs: Sequence[Program]) -> tuple[Program, ...]:
+    """The programs with shared buffers where the package has wires and state; the last repeats."""
+    ports = [{*part.inputs, *part.outputs} for part in package.graphs]
+    wires = {state.name for state in package.state}
+    wires |= {
+        name for n, names in enumerate(ports) for other in ports[:n] for name in names & other
+    }
+    wired = []
+    for part, program in zip(package.graphs, programs, strict=True):
+        buffers = list(program.buffers)
+        for names, indices in ((part.inputs, program.inputs), (part.outputs, program.outputs)):
+            for name, index in zip(names, indices, strict=True):
+                if name in wires:
+                    if buffers[index].role == "shared":
+                        raise UserError(
+                            f"package '{package.name}': {part.name} has one tensor for '{name}' and"
+                            f" '{buffers[index].name}'; make the package again."
+                        )
+                    buffers[index] = replace(buffers[index], name=name, role="shared")
+        wired.append(replace(program, buffers=tuple(buffers)))
+    history = Buffer(HISTORY, 4 * int(package.decoding["most_tokens"]), "shared")
+    step = replace(wired[-1], buffers=(*wired[-1].buffers, history), repeats=True)
+    return (*wired[:-1], step)
+
+
+def wired_speech(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInputs:
+    """Both ends of a package whose graphs fit each other."""
+    raw = RawPcm.from_dict(package.front_end)
+    first, step, last = graphs[0], package.graphs[-1], graphs[-1]
+    heard = first.tensors[first.inputs[0]]
+    inputs = _ports(step.inputs, last, last.inputs)
+    logits = last.tensors[last.outputs[step.outputs.index(LOGITS)]]
+    tables = tuple(
+        RowTable(table.name, table.values, table.by == "token", step.inputs.index(table.name))
+        for table in package.tables
+    )
+    return SpeechInputs(
+        RawPcmInput(
+            package.window_samples,
+            raw.multiplier,
+            raw.offset,
+            raw.shift,
+            _value_bytes(heard),
+        ),
+        GreedyDecoder(
+            rule=package.decoding,
+            words=tuple(word.encode("latin-1") for word in package.vocabulary),
+            sample_rate_hz=raw.sample_rate_hz,
+            tables=tables,
+            states=tuple(
+                _row_state(
+                    state,
+                    inputs[state.name],
+                    step.inputs.index(state.name),
+                    step.outputs.index(state.rows_from),
+                )
+                for state in package.state
+            ),
+            mask=step.inputs.index(MASK),
+            positions=inputs[MASK].elements - 1,
+            mask_bytes=_value_bytes(inputs[MASK]),
+            logits=step.outputs.index(LOGITS),
+            logit_bytes=_value_bytes(logits),
+        ),
+        raw.sample_rate_hz,
+    )
+
+
+def _row_state(state: StateBuffer, tensor: Tensor, source: int, rows: int) -> RowState:
+    zero = tensor.quantization.zero_point if tensor.quantization else 0
+    return RowState(
+        source,
+        rows,
+        math.prod(state.shape[: state.axis]),
+        state.shape[state.axis],
+        math.prod(state.shape[state.axis + 1 :]) * _value_bytes(tensor),
+        zero,
+    )
+
+
+def _ports(names: Sequence[str], graph: Graph, indices: Sequence[int]) -> dict[str, Tensor]:
+    return {name: graph.tensors[index] for name, index in zip(names, indices, strict=True)}
+
+
+def _value_bytes(tensor: Tensor) -> int:
+    return tensor.size_bytes // tensor.elements

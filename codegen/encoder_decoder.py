@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages of an encoder, its cross graph and a decoder's step: made, and run on this computer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codegen.errors import StapesError, UserError
+from codegen.graph import NUMPY_TYPES, Graph, Quantization, Tensor
+from codegen.package import PackagedGraph, SpeechPackage
+from codegen.wiring import GREEDY_KEYS, MASK, Table
+
+if TYPE_CHECKING:
+    from codegen.evaluate.engines import Engine
+    from codegen.evaluate.loop import Loop, Network
+    from codegen.frontend.raw_pcm import RawPcm
+    from codegen.models import SpeechModel
+    from codegen.ptq.calibrate import Range
+    from codegen.ptq.recipe import Recipe
+
+#: The rows of every other table are looked up by the number of the step.
+BY_TOKEN = "embedding"
+
+#: Told what is about to be done.
+Notify = Callable[[str], None]
+
+
+def front_end(package: SpeechPackage) -> RawPcm:
+    """The package's front end; raises UserError for a kind that is unknown."""
+    from codegen.frontend.raw_pcm import RawPcm
+
+    if package.front_end["kind"] != "raw_pcm":
+        raise UserError(
+            f"package '{package.name}': front end {package.front_end['kind']!r} is unknown for"
+            " several graphs; supported: raw_pcm"
+        )
+    spec = RawPcm.from_dict(package.front_end)
+    if package.window_samples % spec.row_samples:
+        raise UserError(
+            f"package '{package.name}': its window of {package.window_samples} samples is not whole"
+            f" rows of {spec.row_samples}; make the package again."
+        )
+    return spec
+
+
+def read_graphs(package: SpeechPackage) -> tuple[Graph, ...]:
+    """The package's integer graphs; raises UserError unless they fit each other and the rest."""
+    from codegen.tflite.read import read
+    from codegen.tflite.wired import check_wired
+
+    graphs = tuple(graph for part in package.graphs for graph in read(part.data)[:1])
+    check_wired(package, graphs)
+    spec, pcm = front_end(package), graphs[0].tensors[graphs[0].inputs[0]]
+    quantization = _quantization(pcm)
+    if (
+        spec.fitted(quantization.scale, quantization.zero_point) != spec
+        or pcm.elements != package.window_samples
+    ):
+        raise UserError(
+            f"package '{package.name}': front_end and window_samples are not those of the input"
+            f" '{pcm.name}'; make the package again."
+        )
+    return graphs
+
+
+def _quantization(tensor: Tensor) -> Quantization:
+    assert tensor.quantization is not None  # as check_wired has seen
+    return tensor.quantization
+
+
+def quantize(
+    model: SpeechModel,
+    package: SpeechPackage,
+    recordings: Sequence[np.ndarray],
+    recipe: Recipe,
+    notify: Notify = lambda _: None,
+) -> SpeechPackage:
+    """`package` with the model's graphs as integers, calibrated through the whole decoding loop.
+
+    Every tensor gets the range of its values while the float graphs transcribe the recordings;
+    tensors that are wired together get one range, so one scale. Raises UserError for a recording
+    that is silent or a rule of the recipe that matches nothing.
+    """
+    from codegen.ptq.calibrate import Watched
+    from codegen.ptq.ranges import adapted
+    from codegen.tflite.convert import convert
+    from codegen.tflite.quantize import operator_names, quantize_ranges
+    from codegen.tflite.read import read
+
+    check_audible(recordings, model.decoding["silence"])
+    exported, graphs = [], []
+    for part in model.graphs:
+        notify(f"exporting {part.name} as a float .tflite")
+        exported.append(convert(part.module, part.sample_inputs, part.name))
+        graphs.append(read(exported[-1])[0])
+    prefixes = [f"{part.name}/" for part in model.graphs]
+    names = [operator_names(*pair) for pair in zip(graphs, prefixes, strict=True)]
+    recipe.for_operators(name for part in names for name in part)
+
+    notify(f"calibrating on {len(recordings)} recordings, transcribing them")
+    watched = [Watched(data, graph) for data, graph in zip(exported, graphs, strict=True)]
+    _transcribe(model, watched, recordings)
+    found = [adapted(part.graph, part.ranges(), recipe.mode) for part in watched]
+    _unite(model, graphs, found)
+
+    parts = []
+    for number, part in enumerate(model.graphs):
+        notify(f"quantizing {part.name}")
+        limited = recipe.limited_to(names[number])
+        data = quantize_ranges(exported[number], found[number], limited, prefixes[number])
+        parts.append(
+            PackagedGraph(part.name, part.phase, data, exported[number], part.inputs, part.outputs)
+        )
+    return _assembled(model, replace(package, graphs=tuple(parts)))
+
+
+def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence[Any]) -> None:
+    """Run the float graphs over every recording, through the decoding loop."""
+    from codegen.evaluate.greedy import most_steps
+    from codegen.evaluate.loop import Loop, Network
+
+    rule, spec = model.decoding, model.front_end
+    loop = Loop(
+        tuple(
+            Network(part.inputs, part.outputs, seen.run)
+            for part, seen in zip(model.graphs, watched, strict=True)
+        ),
+        model.state,
+        {name: np.asarray(table, np.float32) for name, table in model.tables.items()},
+        {name: _by(name) for name in model.tables},
+        {buffer.name: np.float32(0) for buffer in model.state},
+        (np.float32(rule["float_masked"]), np.float32(0)),
+        rule,
+    )
+    for pcm in recordings:
+        rows = spec.normalized(spec.rows(pcm, model.window_samples))
+        loop.tokens(rows, most_steps(rule, len(pcm), spec.sample_rate_hz))
+
+
+def check_audible(recordings: Sequence[np.ndarray], silence: int) -> None:
+    """Raise UserError for a recording whose text would be empty without any graph run."""
+    from codegen.evaluate.greedy import is_silent
+
+    for number, pcm in enumerate(recordings):
+        if is_silent(pcm, silence):
+            raise UserError(
+                f"recording {number} of the calibration manifest is silent (mean square below"
+                f" {silence}); leave it out, or make it louder"
+            )
+
+
+def _by(table: str) -> str:
+    return "token" if table == BY_TOKEN else "position"
+
+
+def _unite(model: SpeechModel, graphs: Sequence[Graph], found: Sequence[dict[str, Range]]) -> None:
+    """Give all tensors of one wire the range of all, and inputs the range that they can have."""
+    known: dict[str, Range] = {
+        model.graphs[0].inputs[0]: (-1.0, 1.0),
+        MASK: (float(model.decoding["float_masked"]), 0.0),
+        **{name: (float(t.min()), float(t.max())) for name, t in model.tables.items()},
+    }
+    caches = {buffer.rows_from: buffer.name for buffer in model.state}
+    places: dict[str, list[tuple[int, str]]] = {}
+    for number, (part, graph) in enumerate(zip(model.graphs, graphs, strict=True)):
+        indices = (*graph.inputs, *graph.outputs)
+        for name, index in zip((*part.inputs, *part.outputs), indices, strict=True):
+            wire = caches.get(name, name)
+            places.setdefault(wire, []).append((number, graph.tensors[index].name))
+    for wire, tensors in places.items():
+        ranges = [found[number][tensor] for number, tensor in tensors]
+        united = (min(low for low, _ in ranges), max(high for _, high in ranges))
+        for number, tensor in tensors:
+            found[number][tensor] = known.get(wire, united)
+
+
+def _assembled(model: SpeechModel, package: SpeechPackage) -> SpeechPackage:
+    """The package with the tables, mask and front end as its quantized inputs ask."""
+    from codegen.tflite.read import read
+    from codegen.tflite.wired import ports
+
+    first, step = package.graphs[0], package.graphs[-1]
+    pcm = next(iter(ports(read(first.data)[0], first.inputs, first.outputs)[0].values()))
+    taken, _ = ports(read(step.data)[0], step.inputs, step.outputs)
+    tables = []
+    for name, table in model.tables.items():
+        values = _quantized(table, taken[name])
+        tables.append(Table(name, _by(name), values, np.asarray(table, np.float32)))
+    masked, attended = _quantized(np.array([model.decoding["float_masked"], 0.0]), taken[MASK])
+    rule = {**model.decoding, "masked": int(masked), "attended": int(attended)}
+    quantization = _quantization(pcm)
+    fitted = model.front_end.fitted(quantization.scale, quantization.zero_point)
+    made = replace(
+        package,
+        front_end=fitted.to_dict(),
+        decoding={key: rule[key] for key in GREEDY_KEYS},
+        state=model.state,
+        tables=tuple(tables),
+    )
+    try:
+        read_graphs(made)
+    except UserError as error:
+        raise StapesError(f"the quantized graphs do not fit each other: {error}") from error
+    return made
+
+
+def _quantized(values: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """Floats as the integers of `tensor`, to the nearest, ties to even."""
+    quantization, limits = _quantization(tensor), np.iinfo(tensor.dtype)
+    scaled = np.rint(np.float64(values) / quantization.scale) + quantization.zero_point
+    result: np.ndarray = np.clip(scaled, limits.min, limits.max).astype(tensor.dtype)
+    return result
+
+
+@dataclass(frozen=True)
+class Transcriber:
+    """Makes engines that run a package's graphs under LiteRT; the float ones where asked for."""
+
+    package: SpeechPackage
+    resolver: str
+    floats: bool = False
+
+    def __call__(self) -> Engine:
+        """A new engine with interpreters of its own."""
+        from codegen.evaluate.greedy import detokenized, is_silent, most_steps
+
+        package, rule, spec = self.package, self.package.decoding, front_end(self.package)
+        loop, dtype = self._loop()
+
+        def engine(pcm: np.ndarray) -> str:
+            if is_silent(pcm, rule["silence"]):
+                return ""
+            rows = spec.rows(pcm, package.window_samples)
+            taken = spec.normalized(rows) if self.floats else spec.quantized(rows, dtype)
+            steps = most_steps(rule, len(pcm), spec.sample_rate_hz)
+            return detokenized(loop.tokens(taken, steps), package.vocabulary)
+
+        return engine
+
+    def _loop(self) -> tuple[Loop, str]:
+        """The loop over interpreters, and the type of the first graph's input."""
+        from codegen.evaluate.loop import Loop
+
+        package, rule = self.package, self.package.decoding
+        networks = tuple(self._network(part) for part in package.graphs)
+        by = {table.name: table.by for table in package.tables}
+        if self.floats:
+            tables = {table.name: _floats(package, table) for table in package.tables}
+            zeros: Mapping[str, np.generic] = {s.name: np.float32(0) for s in package.state}
+            mask = (np.float32(rule["float_masked"]), np.float32(0))
+            return Loop(networks, package.state, tables, by, zeros, mask, rule), "float32"
+        graphs = read_graphs(package)
+        step, last = graphs[-1], package.graphs[-1]
+        taken = {n: step.tensors[i] for n, i in zip(last.inputs, step.inputs, strict=True)}
+        zeros = {
+            s.name: NUMPY_TYPES[taken[s.name].dtype](_quantization(taken[s.name]).zero_point)
+            for s in package.state
+        }
+        kind = NUMPY_TYPES[taken[MASK].dtype]
+        pair = (kind(rule["masked"]), kind(rule["attended"]))
+        tables = {table.name: table.values for table in package.tables}
+        dtype = graphs[0].tensors[graphs[0].inputs[0]].dtype
+        return Loop(networks, package.state, tables, by, zeros, pair, rule), dtype
+
+    def _network(self, part: PackagedGraph) -> Network:
+        from codegen.evaluate.interpreter import Interpreter
+        from codegen.evaluate.loop import Network
+
+        data = part.float_data if self.floats else part.data
+        if data is None:
+            raise UserError(
+                f"package '{self.package.name}' does not hold {part.name} before quantizing; leave"
+                " out the baseline, or make the package again"
+            )
+        return Network(part.inputs, part.outputs, Interpreter(data, self.resolver).run)
+
+
+def _floats(package: SpeechPackage, table: Table) -> np.ndarray:
+    if table.floats is None:
+        raise UserError(
+            f"package '{package.name}' does not hold the table {table.name} before quantizing;"
+            " leave out the baseline, or make the package again"
+        )
+    return table.floats

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Greedy decoding of an encoder-decoder model: a graph that runs once a token, with a cache. */
+#ifndef STAPES_GREEDY_H
+#define STAPES_GREEDY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stapes/stapes.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Rows of row_bytes bytes that the runtime copies into an input of the last graph. */
+typedef struct stapes_row_table {
+    const void *rows;
+    uint32_t row_bytes;
+    uint32_t by_token;    /* 1: the row of the token that is fed; 0: the row of the step */
+    stapes_tensor target; /* the graph's input */
+} stapes_row_table;
+
+/* A buffer (blocks, entries, row_bytes): entry n of each block is what step n gave as `rows`. */
+typedef struct stapes_row_state {
+    stapes_tensor buffer; /* the graph's input, which stays from step to step */
+    stapes_tensor rows;   /* the graph's output (blocks, row_bytes) */
+    uint32_t blocks;
+    uint32_t entries;
+    uint32_t row_bytes;
+    int32_t zero; /* each byte of the buffer before the first step */
+} stapes_row_state;
+
+typedef struct stapes_greedy_params {
+    const uint8_t *bytes;      /* every token's text, one after another */
+    const uint32_t *byte_ends; /* where each token's text ends in bytes: classes values */
+    const int32_t *start;      /* tokens that are fed before the first is chosen, one at least */
+    const int32_t *suppress;   /* tokens that are never chosen */
+    const int32_t *begin_suppress; /* tokens that are not chosen first */
+    const stapes_row_table *tables;
+    const stapes_row_state *states;
+    int32_t start_count;
+    int32_t suppress_count;
+    int32_t begin_suppress_count;
+    int32_t table_count;
+    int32_t state_count;
+    int32_t classes;
+    int32_t end;             /* the token that ends the text */
+    int32_t most_tokens;     /* steps at most */
+    int32_t least_tokens;    /* the least bound that a recording's length gives */
+    int32_t tokens_per_10_s; /* steps that 10 s allow, beside the start and one */
+    int32_t sample_rate_hz;
+    int32_t repeat_tokens; /* so many tokens ... */
+    int32_t repeat_period; /* ... that repeat after so many or fewer end the text */
+    int32_t silence;       /* mean square under which there is no text */
+    int32_t masked;        /* the mask's value for entries that are not there */
+    int32_t attended;      /* and for those that are, and the last */
+    int32_t positions;     /* the mask's values but the last */
+    int32_t mask_bytes;    /* 1: int8, 2: int16 */
+    int32_t logit_bytes;
+    stapes_tensor mask;    /* the last graph's input (positions + 1) */
+    stapes_tensor logits;  /* the last graph's output (classes) */
+    stapes_tensor history; /* int32 (most_tokens), the runtime's own */
+} stapes_greedy_params;
+
+/* The text of tokens; `written` leaves out the NUL. */
+stapes_status stapes_greedy_text(const stapes_greedy_params *params, const int32_t *tokens,
+                                 int32_t token_count, char *text, size_t text_bytes,
+                                 size_t *written);
+
+/* For stapes_speech: all graphs but the last once, the last one a step, text of what it chose. */
+stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_context *context,
+                                   char *text, size_t text_bytes, size_t *written);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

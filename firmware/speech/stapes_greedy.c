@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "stapes/greedy.h"
+#include "stapes/speech.h"
+
+/* Whether the mean square of the recording is below the gate; no samples are silence too. */
+static int is_silent(const stapes_greedy_params *params, const stapes_context *context) {
+    const uint64_t samples = (uint64_t)context->held_samples;
+    return samples == 0 || context->energy < (uint64_t)params->silence * samples;
+}
+
+/* min(most_tokens, max(least_tokens, ceil(samples * tokens_per_10_s / (10 * rate)) + starts + 1))
+ * counted up to: a core without 64-bit division need not have one. */
+static int32_t most_steps(const stapes_greedy_params *params, int32_t samples) {
+    const int64_t wanted = (int64_t)samples * params->tokens_per_10_s;
+    const int64_t step = (int64_t)10 * params->sample_rate_hz;
+    int32_t steps = params->least_tokens;
+    while (steps < params->most_tokens && (steps - params->start_count - 1) * step < wanted) {
+        steps++;
+    }
+    return steps < params->most_tokens ? steps : params->most_tokens;
+}
+
+static void set_value(void *values, int32_t bytes, int32_t index, int32_t value) {
+    if (bytes == 1) {
+        ((int8_t *)values)[index] = (int8_t)value;
+    } else {
+        ((int16_t *)values)[index] = (int16_t)value;
+    }
+}
+
+/* The inputs of step `step`, which is fed `token`. */
+static void write_inputs(const stapes_greedy_params *params, const stapes_context *context,
+                         int32_t token, int32_t step) {
+    for (int32_t i = 0; i < params->table_count; i++) {
+        const stapes_row_table *const table = &params->tables[i];
+        const size_t row = (size_t)(table->by_token != 0 ? token : step);
+        memcpy(stapes_at(context, &table->target),
+               (const uint8_t *)table->rows + row * table->row_bytes, table->row_bytes);
+    }
+    void *const mask = stapes_at(context, &params->mask);
+    for (int32_t i = 0; i <= params->positions; i++) {
+        const int there = i < step || i == params->positions;
+        set_value(mask, params->mask_bytes, i, there ? params->attended : params->masked);
+    }
+}
+
+/* The rows that step `step` gave become entry `step` of each buffer. */
+static void append_rows(const stapes_greedy_params *params, const stapes_context *context,
+                        int32_t step) {
+    for (int32_t i = 0; i < params->state_count; i++) {
+        const stapes_row_state *const state = &params->states[i];
+        const uint8_t *const rows = stapes_at(context, &state->rows);
+        uint8_t *const buffer = stapes_at(context, &state->buffer);
+        for (uint32_t block = 0; block < state->blocks; block++) {
+            const size_t entry = (size_t)block * state->entries + (size_t)step;
+            memcpy(buffer + entry * state->row_bytes, rows + (size_t)block * state->row_bytes,
+                   state->row_bytes);
+        }
+    }
+}
+
+static int is_among(const int32_t *tokens, int32_t count, int32_t token) {
+    for (int32_t i = 0; i < count; i++) {
+        if (tokens[i] == token) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The first of the greatest logits that is not suppressed; the end where all are. */
+static int32_t choose(const stapes_greedy_params *params, const void *logits, int first) {
+    int32_t best = params->end;
+    int32_t greatest = INT32_MIN;
+    for (int32_t token = 0; token < params->classes; token++) {
+        const int32_t logit = params->logit_bytes == 1 ? ((const int8_t *)logits)[token]
+                                                       : ((const int16_t *)logits)[token];
+        if (logit > greatest && !is_among(params->suppress, params->suppress_count, token) &&
+            !(first && is_among(params->begin_suppress, params->begin_suppress_count, token))) {
+            best = token;
+            greatest = logit;
+        }
+    }
+    return best;
+}
+
+/* How many of `count` tokens to drop where the last repeat_tokens of them repeat; else 0. */
+static int32_t surplus(const stapes_greedy_params *params, const int32_t *tokens, int32_t count) {
+    const int32_t length = params->repeat_tokens;
+    if (count < length) {
+        return 0;
+    }
+    const int32_t *const tail = tokens + (count - length);
+    for (int32_t period = 1; period <= params->repeat_period; period++) {
+        int32_t i = period;
+        while (i < length && tail[i] == tail[i - period]) {
+            i++;
+        }
+        if (i == length) {
+            return length - period;
+        }
+    }
+    return 0;
+}
+
+/*
+ * Greedy decoding; docs of the rules: codegen/evaluate/greedy.py.
+ *
+ * Silence gives an empty text and runs nothing. Otherwise all graphs but the last run once, and
+ * the last runs a step a token: it is fed the start, then what was chosen, until it chooses the
+ * end, a repetition ends the text, or the bound of the recording's length is reached. Each token is
+ * told to on_text. text receives at most text_bytes bytes, NUL included;
+ * STAPES_ERROR_TEXT_TOO_SMALL when that is not enough: text is then empty. written may be null.
+ */
+stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_context *context,
+                                   char *text, size_t text_bytes, size_t *written) {
+    const stapes_greedy_params *const params = model->speech->decoder;
+    const uint32_t last = model->graph_count - 1;
+    stapes_status status = STAPES_OK;
+    if (is_silent(params, context)) {
+        return STAPES_OK;
+    }
+    for (uint32_t graph = 0; graph < last; graph++) {
+        status = model->graphs[graph].run(context);
+        if (status != STAPES_OK) {
+            return status;
+        }
+    }
+    for (int32_t i = 0; i < params->state_count; i++) {
+        const stapes_tensor *const buffer = &params->states[i].buffer;
+        memset(stapes_at(context, buffer), params->states[i].zero, buffer->bytes);
+    }
+    int32_t *const tokens = stapes_at(context, &params->history);
+    const int32_t steps = most_steps(params, context->held_samples);
+    int32_t count = 0;
+    for (int32_t step = 0; step < steps; step++) {
+        const int32_t fed = step < params->start_count ? params->start[step] : tokens[count - 1];
+        write_inputs(params, context, fed, step);
+        status = model->graphs[last].run(context);
+        if (status != STAPES_OK) {
+            return status;
+        }
+        append_rows(params, context, step);
+        if (step < params->start_count - 1) {
+            continue;
+        }
+        const int32_t chosen = choose(params, stapes_at(context, &params->logits), count == 0);
+        if (chosen == params->end) {
+            break;
+        }
+        tokens[count++] = chosen;
+        if (context->on_text != NULL) {
+            const uint32_t begin = chosen == 0 ? 0 : params->byte_ends[chosen - 1];
+            context->on_text(context->user, (const char *)params->bytes + begin,
+                             params->byte_ends[chosen] - begin);
+        }
+        const int32_t dropped = surplus(params, tokens, count);
+        if (dropped > 0) {
+            count -= dropped;
+            break;
+        }
+    }
+    return stapes_greedy_text(params, tokens, count, text, text_bytes, written);
+}

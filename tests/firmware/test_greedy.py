@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C decoding loop equals Python's token for token, on graphs that hash all they are given."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from codegen.data import data_folder
+from codegen.evaluate.greedy import detokenized, greedy_tokens, is_silent, most_steps
+from codegen.frontend.raw_pcm import RawPcm
+from tests.firmware.conftest import FLAGS, HERE, SANITIZERS, STATUS
+
+WINDOW, POSITIONS, WIDTH, BLOCKS, ENTRY, RATE = 640, 24, 3, 2, 5, 16000
+WORDS = ("", " a", "b", " ", "\xc3", "\xa9", "  c ", "d", " longer", "e")
+FRONT_END = RawPcm(RATE, 64, 20000, (5 << 15) + (1 << 14), 15)
+INTEGERS = (
+    "end most_tokens least_tokens tokens_per_10_s repeat_tokens repeat_period silence masked"
+    " attended"
+).split()
+RULE: dict[str, Any] = {
+    "start": [1],
+    "end": 0,
+    "suppress": [],
+    "begin_suppress": [],
+    "most_tokens": POSITIONS,
+    "least_tokens": 9,
+    "tokens_per_10_s": 8000,
+    "repeat_tokens": 24,
+    "repeat_period": 1,
+    "silence": 50,
+    "masked": -300,
+    "attended": 12,
+}
+#: What is asked of the rules; LEVELS is how many values a logit has: few make ties and repetition.
+CASES: dict[str, tuple[dict[str, Any], int]] = {
+    "plain": ({}, 60000),
+    "ties": ({}, 2),
+    "long start": ({"start": [1, 5, 2, 9]}, 60000),
+    "suppressed": ({"suppress": [0, 3, 4, 6], "begin_suppress": [1, 2]}, 60000),
+    "never ends": ({"suppress": [0]}, 60000),
+    "repeats": ({"suppress": [0], "repeat_tokens": 3, "repeat_period": 1}, 3),
+    "repeats in pairs": ({"suppress": [0, 3, 4, 5, 6], "repeat_tokens": 4, "repeat_period": 2}, 2),
+    "one step": ({"most_tokens": 1, "suppress": [0]}, 60000),
+}
+MASK32 = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A compiled loop and the rule that it follows."""
+
+    program: Path
+    rule: Mapping[str, Any]
+    levels: int
+    token_rows: NDArray[np.int16]
+    step_rows: NDArray[np.int16]
+
+    def talk(self, *asked: tuple[NDArray[np.int16], int, int]) -> list[tuple[str, bytes, bytes]]:
+        """(pcm, text bytes, block) each; gives (status, text, what was told)."""
+        sent = b"".join(
+            struct.pack("<III", room, len(pcm), block) + pcm.astype("<i2").tobytes()
+            for pcm, room, block in asked
+        )
+        got = subprocess.run([self.program], input=sent, capture_output=True, check=False)
+        assert got.returncode == 0, got.stderr.decode()
+        replies, at = [], 0
+        while at < len(got.stdout):
+            status, size = struct.unpack_from("<II", got.stdout, at)
+            text = got.stdout[at + 8 : at + 8 + size]
+            at += 8 + size
+            (size,) = struct.unpack_from("<I", got.stdout, at)
+            replies.append((STATUS[status], text, got.stdout[at + 4 : at + 4 + size]))
+            at += 4 + size
+        assert len(replies) == len(asked)
+        return replies
+
+    def tokens(self, pcm: NDArray[np.int16]) -> tuple[int, ...]:
+        """What Python says the tokens must be."""
+        if is_silent(pcm, self.rule["silence"]):
+            return ()
+        heard = _hash(2166136261, FRONT_END.quantized(FRONT_END.rows(pcm, WINDOW), "int16"))
+        cache = np.zeros((BLOCKS, POSITIONS, ENTRY), np.int16)
+
+        def step(token: int, number: int) -> NDArray[np.int16]:
+            mask = np.full(POSITIONS + 1, self.rule["masked"], np.int16)
+            mask[:number] = mask[-1] = self.rule["attended"]
+            state = heard
+            for given in (self.token_rows[token], self.step_rows[number], mask, cache):
+                state = _hash(state, given)
+            rows = (np.arange(BLOCKS * ENTRY) * 7919 + (state >> 8)).astype(np.int16)
+            cache[:, number] = rows.reshape(BLOCKS, ENTRY)
+            logits = []
+            for _ in WORDS:
+                state = (state * 1664525 + 1013904223) & MASK32
+                logits.append((state >> 16) % self.levels)
+            return np.array(logits).astype(np.uint16).view(np.int16)
+
+        return greedy_tokens(self.rule, most_steps(self.rule, len(pcm), RATE), step)
+
+
+def _hash(state: int, values: NDArray[Any]) -> int:
+    for value in values.reshape(-1).astype(np.uint16).tolist():
+        state = ((state ^ value) * 16777619) & MASK32
+    return state
+
+
+def _array(name: str, values: Sequence[int] | NDArray[Any], c_type: str) -> str:
+    body = ", ".join(map(str, np.array(values).reshape(-1).tolist())) or "0"
+    return f"static const {c_type} {name}[] = {{{body}}};"
+
+
+def _header(loop: Loop) -> str:
+    rule = loop.rule
+    integers = [f".{key} = {rule[key]}" for key in INTEGERS]
+    integers += [f".{key}_count = {len(rule[key])}" for key in ("start", "suppress")]
+    integers += [f".begin_suppress_count = {len(rule['begin_suppress'])}"]
+    words = [word.encode("latin-1") for word in WORDS]
+    rescale = f"{{{FRONT_END.offset}, {FRONT_END.multiplier}, {FRONT_END.shift}}}"
+    lines = [
+        f"enum {{ WINDOW = {WINDOW}, POSITIONS = {POSITIONS}, WIDTH = {WIDTH}, BLOCKS = {BLOCKS},",
+        f" ENTRY = {ENTRY}, CLASSES = {len(WORDS)}, LEVELS = {loop.levels} }};",
+        f"#define RESCALE {rescale}",
+        f"#define RULE {', '.join(integers)}, .sample_rate_hz = {RATE}",
+        _array("token_bytes", list(b"".join(words)), "uint8_t"),
+        _array("token_ends", np.cumsum([len(word) for word in words]), "uint32_t"),
+        _array("token_table", loop.token_rows, "int16_t"),
+        _array("step_table", loop.step_rows, "int16_t"),
+        *(_array(key, rule[key], "int32_t") for key in ("start", "suppress", "begin_suppress")),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _built(folder: Path, changes: Mapping[str, Any], levels: int) -> Loop:
+    rng = np.random.default_rng(3)
+    rows = rng.integers(-32768, 32768, (len(WORDS) + POSITIONS, WIDTH), dtype=np.int16)
+    split = len(WORDS)
+    loop = Loop(folder / "greedy", {**RULE, **changes}, levels, rows[:split], rows[split:])
+    (folder / "tables.h").write_text(_header(loop), encoding="utf-8")
+    firmware = data_folder("firmware")
+    names = ("stapes_greedy", "stapes_greedy_text", "stapes_raw_pcm_feed", "stapes_rescale_s16")
+    sources = [*(firmware / "speech" / f"{n}.c" for n in names), *firmware.glob("runtime/*.c")]
+    command = ["gcc", *FLAGS, *SANITIZERS, f"-I{firmware / 'include'}", f"-I{folder}"]
+    command += [str(HERE / "greedy_harness.c"), *map(str, sources), "-o", str(loop.program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return loop
+
+
+@pytest.fixture(scope="session", params=CASES)
+def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    return _built(tmp_path_factory.mktemp("greedy"), *CASES[request.param])
+
+
+def recordings() -> list[NDArray[np.int16]]:
+    rng = np.random.default_rng(11)
+    lengths = [*range(1, 40, 7), *rng.integers(40, WINDOW, 40).tolist(), WINDOW]
+    return [rng.integers(-32768, 32768, n, dtype=np.int16) for n in lengths]
+
+
+def test_the_text_is_pythons(loop: Loop) -> None:
+    heard = recordings()
+    replies = loop.talk(*((pcm, 400, 1 + 37 * n) for n, pcm in enumerate(heard)))
+    texts = []
+    for pcm, (status, text, told) in zip(heard, replies, strict=True):
+        tokens = loop.tokens(pcm)
+        assert (status, text.decode("utf-8", "replace")) == ("OK", detokenized(tokens, WORDS))
+        spoken = b"".join(WORDS[token].encode("latin-1") for token in tokens)
+        assert told.startswith(spoken)
+        texts.append(text)
+    assert len(set(texts)) > 3
+
+
+def test_the_rules_are_all_exercised(tmp_path: Path) -> None:
+    ends, cut = _built(tmp_path, {}, 60000), {**RULE, **CASES["repeats"][0]}
+    loop = Loop(ends.program, cut, 3, ends.token_rows, ends.step_rows)
+    counts = {len(ends.tokens(pcm)) for pcm in recordings()}
+    assert min(counts) < 4
+    assert any(len(loop.tokens(pcm)) < 4 for pcm in recordings())
+
+
+def test_the_text_never_passes_its_end(loop: Loop) -> None:
+    pcm = recordings()[-1]
+    ((_, text, _told),) = loop.talk((pcm, 400, 64))
+    replies = loop.talk(*((pcm, room, 64) for room in range(len(text) + 3)))
+    for room, (status, found, _) in enumerate(replies):
+        fits = room > len(text)
+        assert (status, found) == (("OK", text) if fits else ("TEXT_TOO_SMALL", b""))
+
+
+def test_silence_and_no_samples_give_no_text_and_run_nothing(loop: Loop) -> None:
+    quiet = np.full(300, 7, np.int16)  # a mean square of 49 and of 50.0: below the gate, and at it
+    at_gate = np.array([7, 7, 7, 7, 7, 7, 7, 7, 7, 3, 10, 0] * 20, np.int16)
+    assert is_silent(quiet, 50)
+    replies = loop.talk((quiet, 400, 100), (quiet[:0], 400, 1), (at_gate, 400, 9))
+    assert replies[:2] == [("OK", b"", b"")] * 2
+    assert replies[2][1].decode("utf-8", "replace") == detokenized(loop.tokens(at_gate), WORDS)
+
+
+def test_more_than_the_window_is_refused_and_forgotten(loop: Loop) -> None:
+    pcm = np.resize(recordings()[-1], WINDOW + 1)
+    long, again = loop.talk((pcm, 400, 64), (pcm[:WINDOW], 400, 64))
+    assert long == ("AUDIO_TOO_LONG", b"", b"")
+    assert again[0] == "OK"
+    assert again[1].decode("utf-8", "replace") == detokenized(loop.tokens(pcm[:WINDOW]), WORDS)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tiny Moonshine as a package: calibrated through its loop, wired without rescaling, and run."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codegen import encoder_decoder, pipeline
+from codegen.errors import UserError
+from codegen.evaluate.greedy import detokenized, greedy_tokens, most_steps
+from codegen.graph import Graph, Quantization
+from codegen.measure import accuracy, measure, recognizer
+from codegen.models import load_model
+from codegen.package import SpeechPackage, load_package, save_package
+from codegen.ptq.recipe import Recipe, Rule
+from codegen.tflite.read import read
+from codegen.tflite.write import write
+from codegen.wiring import Table
+from tests.unit._encoder_decoder import Steps, save_tiny_moonshine
+
+pytest.importorskip("litert_torch")
+pytestmark = pytest.mark.slow
+
+RATE = 16000
+
+
+def _noise(seed: int, samples: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 3000, samples).astype(np.int16)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint, and recordings with a manifest."""
+    made = tmp_path_factory.mktemp("tiny")
+    save_tiny_moonshine(made / "tiny")
+    lines = []
+    for seed in range(3):
+        with wave.open(str(made / f"{seed}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes(_noise(seed, RATE * (seed + 1)).tobytes())
+        lines.append(json.dumps({"audio": f"{seed}.wav", "text": "Mr. Smith isn't here."}))
+    (made / "m.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def package(folder: Path) -> SpeechPackage:
+    recipe = Recipe.for_mode("static16")
+    return pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+
+
+def test_it_is_saved_and_loaded(package: SpeechPackage, tmp_path: Path) -> None:
+    save_package(package, tmp_path / "package")
+    loaded = load_package(tmp_path / "package")
+    assert loaded.sha256 == package.sha256
+    for buffers in (encoder_decoder.read_graphs(loaded), encoder_decoder.read_graphs(package)):
+        assert [graph.name for graph in buffers] == ["encoder", "cross", "decoder"]
+
+
+def test_the_float_engine_says_what_the_torch_model_says(
+    package: SpeechPackage, folder: Path
+) -> None:
+    model = load_model(folder / "tiny")
+    engine = recognizer(package, "reference", floats=True)()
+    for seed in range(4):
+        pcm = _noise(seed, RATE * 2)
+        steps = Steps(model, pcm)
+        wanted = greedy_tokens(
+            package.decoding,
+            most_steps(package.decoding, len(pcm), RATE),
+            lambda token, _, steps=steps: steps.step(token),
+        )
+        assert engine(pcm) == detokenized(wanted, package.vocabulary)
+
+
+def test_the_integers_follow_the_floats(package: SpeechPackage) -> None:
+    """Of a random network the logits lie close together; most choices still agree."""
+    found = [recognizer(package, "reference", floats)() for floats in (False, True)]
+    texts = [[engine(_noise(seed, RATE * 2)) for engine in found] for seed in range(4)]
+    assert all(one for one, _ in texts)
+    assert sum(one.split()[:1] == other.split()[:1] for one, other in texts) >= 3
+
+
+def test_silence_is_empty_text(package: SpeechPackage) -> None:
+    engine = recognizer(package, "reference")()
+    assert engine(np.full(RATE, 31, np.int16)) == ""
+    assert engine(np.full(RATE, 32, np.int16)) != ""
+
+
+def test_wer_names_its_normalizer(package: SpeechPackage, folder: Path) -> None:
+    report = measure(
+        package, folder / "m.jsonl", recognizer(package, "reference"), "interpreter", jobs=2
+    )
+    assert "EnglishTextNormalizer" in accuracy(report).normalizer
+    assert report.baseline is not None
+    assert report.baseline.sha256 == package.sha256
+    assert report.score.errors.words == 3 * 5
+
+
+def _graph(package: SpeechPackage, number: int, change: Callable[[Graph], Graph]) -> SpeechPackage:
+    graphs = list(package.graphs)
+    (graph,) = read(graphs[number].data)
+    graphs[number] = replace(graphs[number], data=write(change(graph)))
+    return replace(package, graphs=tuple(graphs))
+
+
+def _rescaled(output: int) -> Callable[[Graph], Graph]:
+    def change(graph: Graph) -> Graph:
+        tensors = list(graph.tensors)
+        index = graph.outputs[output]
+        quantization = tensors[index].quantization
+        assert quantization
+        scale = Quantization((quantization.scale * 1.0001,), quantization.zero_points)
+        tensors[index] = replace(tensors[index], quantization=scale)
+        return replace(graph, tensors=tuple(tensors))
+
+    return change
+
+
+def _table(package: SpeechPackage, change: Callable[[np.ndarray], np.ndarray]) -> SpeechPackage:
+    first, *others = package.tables
+    changed = Table(first.name, first.by, change(first.values))
+    return replace(package, tables=(changed, *others))
+
+
+def _ruled(package: SpeechPackage, **values: Any) -> SpeechPackage:
+    return replace(package, decoding={**package.decoding, **values})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: _graph(p, 0, _rescaled(0)), "encoded is quantized in two ways"),
+        (lambda p: _graph(p, 1, _rescaled(2)), "cross_key_1 is quantized in two ways"),
+        (lambda p: _graph(p, 2, _rescaled(1)), "self_key_0 is quantized unlike new_key_0"),
+        (lambda p: replace(p, state=p.state[::-1]), None),
+        (
+            lambda p: replace(p, state=(replace(p.state[0], axis=0), *p.state[1:])),
+            "new_key_0 has the shape",
+        ),
+        (lambda p: _table(p, lambda v: v.astype(np.int8)), "table embedding has rows"),
+        (lambda p: _table(p, lambda v: v[:, 1:]), "table embedding has rows"),
+        (lambda p: _ruled(p, masked=-1), "decoding.masked and decoding.attended"),
+        (lambda p: _ruled(p, attended=1), "decoding.masked and decoding.attended"),
+        (lambda p: replace(p, vocabulary=p.vocabulary[1:]), "logits has 24 values"),
+        (lambda p: replace(p, window_samples=79936), "front_end and window_samples"),
+        (lambda p: replace(p, window_samples=80001), "not whole rows"),
+        (
+            lambda p: replace(p, front_end={**p.front_end, "multiplier": 5}),
+            "front_end and window_samples",
+        ),
+        (lambda p: replace(p, front_end={"kind": "log_mel"}), "front end 'log_mel' is unknown"),
+        (
+            lambda p: replace(p, graphs=(p.graphs[0], replace(p.graphs[1], outputs=("a",)))),
+            "names 1",
+        ),
+    ],
+)
+def test_graphs_that_do_not_fit_are_refused(
+    package: SpeechPackage, change: Callable[[SpeechPackage], SpeechPackage], message: str | None
+) -> None:
+    changed = change(package)
+    if len(changed.graphs) == 2:
+        changed = replace(changed, graphs=(*changed.graphs, package.graphs[2]))
+    if message is None:
+        encoder_decoder.read_graphs(changed)
+        return
+    with pytest.raises(UserError, match=message):
+        encoder_decoder.read_graphs(changed)
+
+
+def test_a_silent_recording_does_not_calibrate(folder: Path) -> None:
+    recordings = [_noise(0, 99), np.zeros(9, np.int16)]
+    with pytest.raises(UserError, match="recording 1 of the calibration manifest is silent"):
+        encoder_decoder.check_audible(recordings, 1024)
+
+
+def test_a_rule_that_matches_nothing_is_refused(folder: Path) -> None:
+    recipe = Recipe(mode="static16", rules=(Rule("layers/0/.*", "static8"),))
+    with pytest.raises(UserError, match="matches none"):
+        pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ranges adapted after calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codegen.graph import Graph, Operator, Tensor
+from codegen.ptq.ranges import adapted
+
+
+def _graph(*kinds: str, outputs: tuple[int, ...] = ()) -> Graph:
+    """Operators in a chain, tensor n being the input of the n-th."""
+    tensors = tuple(Tensor(f"t{n}", (1, 4), "float32") for n in range(len(kinds) + 1))
+    operators = tuple(Operator(n, kind, (n,), (n + 1,)) for n, kind in enumerate(kinds))
+    return Graph("g", tensors, operators, (0,), outputs or (len(kinds),))
+
+
+SEEN = {"t0": (-1.0, 2.0), "t1": (-1500.0, 30.0), "t2": (-0.2, 30.0)}
+
+
+def test_int16_has_headroom() -> None:
+    assert adapted(_graph("TANH", "RELU"), SEEN, "static8") == SEEN
+    wider = adapted(_graph("TANH", "RELU"), SEEN, "static16")
+    assert wider == {name: (2 * low, 2 * high) for name, (low, high) in SEEN.items()}
+
+
+@pytest.mark.parametrize(("mode", "high"), [("static8", 30.0), ("static16", 48.0)])
+def test_what_gelu_makes_zero_costs_no_range(mode: str, high: float) -> None:
+    found = adapted(_graph("FULLY_CONNECTED", "GELU"), SEEN, mode)
+    assert found["t1"] == (-6.0, high)
+    assert found["t0"] == adapted(_graph("TANH", "RELU"), SEEN, mode)["t0"]
+
+
+def test_a_range_that_others_read_is_left() -> None:
+    graph = _graph("FULLY_CONNECTED", "GELU", outputs=(1, 2))
+    assert adapted(graph, SEEN, "static8") == SEEN
+    chain = _graph("FULLY_CONNECTED", "GELU")
+    second = Operator(2, "RELU", (1,), (2,))
+    shared = Graph("g", chain.tensors, (*chain.operators, second), (0,), (2,))
+    assert adapted(shared, SEEN, "static8") == SEEN
+
+
+def test_gelu_is_flat_where_the_range_ends() -> None:
+    from scipy.special import ndtr
+
+    x = np.linspace(-40, -6, 1000)
+    assert np.abs(x * ndtr(x)).max() < 1e-8

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages of several graphs: wires, state, tables and the greedy rule, read without trust."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codegen.errors import UserError
+from codegen.package import PackagedGraph, SpeechPackage, load_package, save_package
+from codegen.wiring import StateBuffer, Table
+
+RULE: dict[str, Any] = {
+    "kind": "greedy",
+    "start": [1],
+    "end": 2,
+    "suppress": [],
+    "begin_suppress": [3],
+    "most_tokens": 5,
+    "masked": -32767,
+    "attended": 0,
+    "float_masked": -60.0,
+    "tokens_per_10_s": 65,
+    "least_tokens": 4,
+    "repeat_tokens": 12,
+    "repeat_period": 4,
+    "silence": 1024,
+    "vocabulary": "latin-1",
+}
+TABLES = (
+    Table("embedding", "token", np.arange(12, dtype=np.int16).reshape(4, 3), np.ones((4, 3))),
+    Table("cos", "position", np.arange(10, dtype=np.int8).reshape(5, 2)),
+)
+PACKAGE = SpeechPackage(
+    name="tiny",
+    graphs=(
+        PackagedGraph("encoder", "encoder", b"e", b"E", ("pcm",), ("encoded",)),
+        PackagedGraph("cross", "cross", b"c", b"C", ("encoded",), ("cross_key_0",)),
+        PackagedGraph(
+            "decoder",
+            "decoder",
+            b"d",
+            b"D",
+            ("embedding", "cos", "mask", "self_key_0", "cross_key_0"),
+            ("logits", "new_key_0"),
+        ),
+    ),
+    phases=("encoder", "cross", "decoder"),
+    front_end={"kind": "raw_pcm"},
+    decoding=RULE,
+    vocabulary=("", "a", "b", "\xc3\xa4"),
+    recipe={"mode": "static16"},
+    calibration={"utterances": 1},
+    source={"name": "tiny"},
+    window_samples=16000,
+    state=(StateBuffer("self_key_0", (2, 5, 3), 1, "new_key_0"),),
+    tables=TABLES,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_package(PACKAGE, tmp_path / "package")
+    return tmp_path / "package"
+
+
+def test_what_is_saved_is_loaded(folder: Path) -> None:
+    loaded = load_package(folder)
+    assert loaded.sha256 == PACKAGE.sha256
+    assert loaded.state == PACKAGE.state
+    assert [(g.inputs, g.outputs) for g in loaded.graphs] == [
+        (g.inputs, g.outputs) for g in PACKAGE.graphs
+    ]
+    for table, wanted in zip(loaded.tables, TABLES, strict=True):
+        assert (table.name, table.by, table.values.dtype) == (
+            wanted.name,
+            wanted.by,
+            wanted.values.dtype,
+        )
+        assert np.array_equal(table.values, wanted.values)
+    assert loaded.tables[0].floats is not None
+    assert loaded.tables[1].floats is None
+    described = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    assert described["schema"] == 2
+    assert (folder / "embedding.bin").read_bytes() == np.arange(12, dtype="<i2").tobytes()
+
+
+def test_one_graph_is_still_schema_1() -> None:
+    one = replace(PACKAGE, graphs=PACKAGE.graphs[:1], state=(), tables=())
+    described = json.loads(one.files()["package.json"])
+    assert described["schema"] == 1
+    assert "tables" not in described
+    assert "inputs" not in described["graphs"][0]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("tables", [], "tables has 0 entries"),
+        ("tables.0.by", "width", "is by 'width'"),
+        ("tables.0.dtype", "float32", "has the dtype"),
+        ("tables.0.dtype", [], "has the dtype"),
+        ("tables.0.shape", [4, 4], "has 24 bytes"),
+        ("tables.0.shape", [4], "1 dimensions"),
+        ("tables.0.shape", [1 << 20, 1 << 20], "values are allowed"),
+        ("tables.0.file", "../x", "plain name"),
+        ("tables.0.sha256", "0", "changed or damaged"),
+        ("tables.0.name", "cos", "two tables collide"),
+        ("tables.0.name", "mask", "comes from two places"),
+        ("tables.0.by", "position", "has 4 rows, 5 are needed"),
+        ("tables.1.by", "token", "has 5 rows, 4 are needed"),
+        ("state.0.shape", [2, 4, 3], "has 4 rows, 5 are needed"),
+        ("state.0.shape", [], "has 0 entries"),
+        ("state.0.axis", 3, "0 to 2"),
+        ("state.0.rows_from", "encoded", "no output of decoder"),
+        ("state.0.name", "other", "nothing gives decoder's input self_key_0"),
+        ("graphs.1.inputs", ["logits"], "nothing gives cross's input logits"),
+        ("graphs.1.inputs", ["mask"], "nothing gives cross's input mask"),
+        ("graphs.1.outputs", ["encoded"], "comes from two places"),
+        ("graphs.0.inputs", ["pcm", "more"], "must have one input"),
+        ("graphs.2.inputs", ["embedding", "cos", "mask", "cross_key_0"], "no input self_key_0"),
+        ("graphs.2.outputs", ["new_key_0"], "no output logits"),
+        ("graphs.2.outputs", ["new_key_0", "new_key_0"], "a name twice"),
+        ("phases", ["cross", "encoder", "decoder"], "not in one order"),
+        ("decoding.end", 4, "0 to 3"),
+        ("decoding.start", [], "0 entries"),
+        ("decoding.start", [9], "0 to 3"),
+        ("decoding.suppress", [0, 1, 2], "suppresses every token"),
+        ("decoding.most_tokens", 1 << 40, "1 to"),
+        ("decoding.most_tokens", 6, "has 5 rows, 6 are needed"),
+        ("decoding.masked", 0, "smaller than"),
+        ("decoding.float_masked", 1.0, "float_masked"),
+        ("decoding.repeat_period", 7, "at least twice"),
+        ("decoding.vocabulary", "utf-8", "supported is latin-1"),
+        ("decoding.kind", "ctc_greedy", "must be greedy"),
+        ("decoding.surprise", 1, "unknown keys"),
+    ],
+)
+def test_a_wrong_manifest_is_named(folder: Path, path: str, value: Any, message: str) -> None:
+    described = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    *parents, last = path.split(".")
+    place = described
+    for key in parents:
+        place = place[int(key) if key.isdigit() else key]
+    place[last] = value
+    (folder / "package.json").write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        load_package(folder)
