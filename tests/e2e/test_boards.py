@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from codegen.emit.project import RUNTIME_VERSION
 from codegen.errors import StapesError, UserError
 from codegen.target import load_target, target_names
 from codegen.toolchain.project import build, run
@@ -192,7 +193,8 @@ def test_another_runtime_is_refused(tmp_path: Path) -> None:
     project = emitted(MICRO_SPEECH, "host", tmp_path / "project")
     header = project / "runtime/include/stapes/stapes.h"
     text = header.read_text()
-    header.write_text(text.replace("_RUNTIME_VERSION 1", "_RUNTIME_VERSION 2"))
+    mine, other = (f"_RUNTIME_VERSION {RUNTIME_VERSION + n}" for n in (0, 1))
+    header.write_text(text.replace(mine, other))
     assert header.read_text() != text
     with pytest.raises(StapesError, match="Regenerate"):
         build(project)
