@@ -7,6 +7,7 @@ import json
 import wave
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,10 @@ def test_it_is_saved_and_loaded(package: SpeechPackage, tmp_path: Path) -> None:
         assert [graph.name for graph in buffers] == ["encoder", "cross", "decoder"]
 
 
+def _step(steps: Steps, token: int, _: int) -> np.ndarray:
+    return steps.step(token)
+
+
 def test_the_float_engine_says_what_the_torch_model_says(
     package: SpeechPackage, folder: Path
 ) -> None:
@@ -75,11 +80,8 @@ def test_the_float_engine_says_what_the_torch_model_says(
     for seed in range(4):
         pcm = _noise(seed, RATE * 2)
         steps = Steps(model, pcm)
-        wanted = greedy_tokens(
-            package.decoding,
-            most_steps(package.decoding, len(pcm), RATE),
-            lambda token, _, steps=steps: steps.step(token),
-        )
+        most = most_steps(package.decoding, len(pcm), RATE)
+        wanted = greedy_tokens(package.decoding, most, partial(_step, steps))
         assert engine(pcm) == detokenized(wanted, package.vocabulary)
 
 

@@ -11,7 +11,7 @@
 
 /* The array `symbol` of `count` bytes from byte `skip` of `file` on. */
 #define STAPES_INCBIN(symbol, alignment, file, skip, count)                                        \
-    __asm__(".section " STAPES_WEIGHTS_SECTION_NAME ", \"a\"\n"                                     \
+    __asm__(".section " STAPES_WEIGHTS_SECTION_NAME ", \"a\"\n"                                    \
             ".balign " #alignment "\n"                                                             \
             ".global " #symbol "\n"                                                                \
             ".type " #symbol ", %object\n"                                                         \
