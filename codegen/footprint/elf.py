@@ -49,6 +49,7 @@ def model_prefixes(model: str) -> dict[str, str]:
         "run_inputs": "model description",
         "run_outputs": "model description",
         "run": "model code",
+        "speech_": "speech description",
         "words": "vocabulary",
         "word_ends": "vocabulary",
         "text": "transcript",
