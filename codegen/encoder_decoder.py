@@ -91,6 +91,12 @@ def quantize(
     from codegen.tflite.quantize import operator_names, quantize_ranges
     from codegen.tflite.read import read
 
+    if recipe.mode == "static8":
+        raise UserError(
+            f"'{model.name}' in static8: int8 activations throughout leave an encoder-decoder no"
+            ' intelligible text. Use --mode static16, or a recipe with mode = "static16" and'
+            " static8 rules by scope."
+        )
     check_audible(recordings, model.decoding["silence"])
     exported, graphs = [], []
     for part in model.graphs:

@@ -191,3 +191,8 @@ def test_a_rule_that_matches_nothing_is_refused(folder: Path) -> None:
     recipe = Recipe(mode="static16", rules=(Rule("layers/0/.*", "static8"),))
     with pytest.raises(UserError, match="matches none"):
         pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+
+
+def test_int8_activations_throughout_are_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match="Use --mode static16"):
+        pipeline.quantize(folder / "tiny", folder / "m.jsonl", Recipe.for_mode("static8"))
