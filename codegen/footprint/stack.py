@@ -26,6 +26,10 @@ RUNTIME_CALLS: Mapping[str, Sequence[str]] = {
     "records_serve": ("records_tensors", "records_speech"),
 }
 
+#: What comes on top of the worst case: the registers that a core with an FPU pushes for an
+#: interrupt, their alignment, and the frame of the boards' counter.
+EXCEPTION_BYTES = 104 + 8 + 24
+
 _NODE = re.compile(r'^node: \{ title: "([^"]+)" label: "([^"]*)"', re.MULTILINE)
 _EDGE = re.compile(r'^edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', re.MULTILINE)
 _FRAME = re.compile(r"\\n(\d+) bytes \((static|dynamic,bounded)\)")

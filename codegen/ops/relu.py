@@ -7,46 +7,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codegen.graph import Graph, Operator
-from codegen.ops import _cases, _unary
-from codegen.ops._operands import (
-    affine,
-    arity,
-    first_input_varies,
-    input_of,
-    one_integer_type,
-    output_of,
-    per_tensor,
-    same_shape,
-)
-from codegen.ops._quantize import activation_range, float32
-from codegen.program import Step
+from codegen.graph import Graph
+from codegen.ops import _rectify
 
 KIND = "RELU"
-TYPES = ("int8", "int16")
-CONSTRAINTS = (
-    arity(1, 1),
-    first_input_varies,
-    one_integer_type,
-    per_tensor,
-    same_shape,
-    _unary.rescaling_in_range,
-)
-
-
-def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
-    """One call; rows are the product of the leading dimensions."""
-    before, after = input_of(graph, operator, 0), output_of(graph, operator)
-    # LiteRT divides in single precision here.
-    real = float32(affine(before).scale / affine(after).scale)
-    return _unary.rescale(graph, operator, real, activation_range(after, KIND))
+TYPES = _rectify.TYPES
+CONSTRAINTS = _rectify.CONSTRAINTS
+lower = _rectify.lower
 
 
 def cases(rng: np.random.Generator) -> Iterator[Graph]:
     """Outputs of the input's scale and of others."""
-    while True:
-        source = _cases.tensor(rng, (2, 3, 50), _cases.choice(rng, *TYPES))
-        output = _cases.tensor(rng, source.shape, source.dtype)
-        if rng.integers(2):
-            output = _cases.like(source, source.shape)
-        yield _cases.graph(KIND, (source,), output, {})
+    return _rectify.cases(rng, KIND)

@@ -12,14 +12,11 @@ from codegen import pipeline
 from codegen.emit.project import emit
 from codegen.evaluate.decode import ctc_greedy
 from codegen.evaluate.interpreter import Interpreter
-from codegen.footprint.stack import worst_stack
+from codegen.footprint.stack import EXCEPTION_BYTES, worst_stack
 from codegen.measure import front_end, window_features
 from codegen.package import SpeechPackage, load_package
 from codegen.target import load_target
 from codegen.toolchain.project import build, run
-
-#: What the core pushes for an interrupt with floating-point state, and the counter's handler.
-EXCEPTION_BYTES = 104 + 8 + 24
 
 BOARDS = ("host", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")
 

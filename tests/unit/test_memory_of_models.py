@@ -14,7 +14,7 @@ from codegen.emit.layout import lay_out
 from codegen.emit.project import emit
 from codegen.footprint.elf import model_prefixes, read_elf
 from codegen.footprint.predict import predict
-from codegen.footprint.stack import worst_stack
+from codegen.footprint.stack import EXCEPTION_BYTES, worst_stack
 from codegen.lower import lower
 from codegen.memory.liveness import graph_peak_bytes
 from codegen.memory.place import place
@@ -31,8 +31,6 @@ OTHER_ARENAS = {"person_detect": 82_308, "micro_speech_quantized": 6_836}
 #: Live bytes of the files as they are, by hand: the second block's input and output, and so on.
 PEAKS = {"person_detect": 36_864 + 18_432, "micro_speech_quantized": 1_968 + 4_000}
 TARGET = load_target("mps3-an547")
-#: What the core pushes for an interrupt with floating-point state, and the counter's handler.
-EXCEPTION_BYTES = 104 + 8 + 24
 
 
 def planned(name: str) -> tuple[tuple[Program, ...], MemoryPlan]:
