@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import singledispatchmethod
 
-from codegen.emit.filters import c_ident, c_int
+from codegen.emit.filters import c_float, c_ident, c_int
 from codegen.emit.inputs import EmitInputs
 from codegen.emit.speech_context import Places, SpeechContext, speech_context
 from codegen.emit.values import Arena, Data, Slot
@@ -263,9 +263,11 @@ def _slots_of(step: Step, index: int, names: _Names) -> Iterator[Slot]:
 
 
 def _struct(params: Params, symbol: str, symbols: dict[str, str]) -> Struct:
-    def text(value: int | Constant | None) -> str:
+    def text(value: int | float | Constant | None) -> str:
         if value is None:
             return "NULL"
+        if isinstance(value, float):
+            return c_float(value)
         return symbols[value.name] if isinstance(value, Constant) else c_int(value)
 
     return Struct(symbol, params.struct, tuple((name, text(v)) for name, v in params.fields))
