@@ -17,7 +17,14 @@ import pytest
 from codegen.lower import lower
 from codegen.registry import plugins
 from codegen.tflite.write import write
-from tests.kernels.harness import SANITIZE, Reference, Runner, build_library, random_inputs
+from tests.kernels.harness import (
+    SANITIZE,
+    Reference,
+    Runner,
+    build_library,
+    is_hybrid,
+    random_inputs,
+)
 
 CASES = 120
 INPUTS = 5
@@ -48,7 +55,7 @@ def test_operator_equals_reference(name: str, library: ctypes.CDLL) -> None:
     inputs_of = getattr(module, "inputs", random_inputs)
     seen = set()
     for number, graph in enumerate(islice(module.cases(rng), CASES)):
-        reference = Reference(write(graph))
+        reference = Reference(write(graph), xnnpack=is_hybrid(graph))
         runner = Runner(library, graph, lower(graph, None))
         seen.add(graph.tensors[graph.outputs[0]].dtype)
         for inputs in islice(inputs_of(rng, graph), INPUTS):
