@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from codegen.graph import Graph, Operator
+from codegen.ops import _window
 from codegen.ops._operands import (
     affine,
     fused_activation,
@@ -121,6 +122,22 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
         rows=rows,
         scratch_bytes=_rows_bytes(rows if narrow else 1) * inputs,
         macs=after.elements * inputs,
+    )
+
+
+def convolution_params(graph: Graph, operator: Operator) -> Params:
+    """Of a CONV_2D with float32 activations."""
+    y, x = _window.axes(graph, operator)
+    return Params(
+        "stapes_conv_2d_f32_params",
+        (
+            *_window.fields(graph, operator, "input_channels"),
+            ("dilation_y", y.dilation),
+            ("dilation_x", x.dilation),
+            ("output_channels", output_of(graph, operator).shape[3]),
+            *range_fields(operator),
+            ("scales", scales(graph, operator)),
+        ),
     )
 
 

@@ -33,23 +33,13 @@ TYPES = ("int8", "int16", "float32")
 TOLERANCE_ULP = 4
 
 
-def filter_shape(graph: Graph, operator: Operator) -> str | None:
-    """The filter is [output channels, height, width, input channels]: no groups."""
-    shape = input_of(graph, operator, 1).shape
-    inputs = input_of(graph, operator, 0).shape[3]
-    outputs = output_of(graph, operator).shape[3]
-    if len(shape) == 4 and (shape[0], shape[3]) == (outputs, inputs):
-        return None
-    return f"filter {list(shape)} from {inputs} to {outputs} channels"
-
-
 CONSTRAINTS = (
     arity(3, 3),
     first_input_varies,
     one_type,
     per_tensor,
     _window.four_dimensions,
-    filter_shape,
+    _window.filter_shape,
     _window.window_fits,
     *_weights.CONSTRAINTS,
     _hybrid.int8_convolution,
@@ -107,23 +97,12 @@ def _hybrid_step(graph: Graph, operator: Operator) -> Step:
     if y.taps == x.taps == y.stride == x.stride == 1:
         return _hybrid.matrix_step(graph, operator)
     products = math.prod(input_of(graph, operator, 1).shape[1:])
-    params = Params(
-        "stapes_conv_2d_f32_params",
-        (
-            *_window.fields(graph, operator, "input_channels"),
-            ("dilation_y", y.dilation),
-            ("dilation_x", x.dilation),
-            ("output_channels", after.shape[3]),
-            *_hybrid.range_fields(operator),
-            ("scales", _hybrid.scales(graph, operator)),
-        ),
-    )
     return Step(
         name=step_name(operator),
         kernel="stapes_conv_2d_f32_w8",
         header="stapes/conv_2d.h",
         operands=(
-            params,
+            _hybrid.convolution_params(graph, operator),
             Row0(),
             Rows(),
             operand(graph, operator, 0),

@@ -61,5 +61,8 @@ void stapes_conv_2d_s16_w4(const stapes_conv_2d_params *params, int32_t row0, in
 void stapes_conv_2d_f32_w8(const stapes_conv_2d_f32_params *params, int32_t row0, int32_t rows,
                            const float *input, const int8_t *weights, const float *bias,
                            int16_t *scratch, float *output);
+void stapes_conv_2d_f32_weight_only(const stapes_conv_2d_f32_params *params, int32_t row0,
+                                    int32_t rows, const float *input, const int8_t *weights,
+                                    const float *bias, float *scratch, float *output);
 
 #endif
