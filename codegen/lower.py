@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lowers a graph to a Program: checked, dead operators gone, aliases resolved, constants named."""
+"""Lowers a graph to a Program: rewritten, checked, aliases resolved, constants named."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def lower(graph: Graph, target: Target | None) -> Program:
 
     Raises UserError naming up to ten nodes that no kernel can run.
     """
+    graph = _rewritten(graph)
     live = _live(graph)
     problems = [text for operator in live if (text := _problem(graph, operator))]
     if problems:
@@ -57,6 +58,7 @@ def operators_page() -> str:
         "",
         "Generated from codegen/ops by `make docs`. Weights are int8 or int4 with zero point 0,",
         "shapes are static, and a constraint that is not met is named together with the node.",
+        "float32 has the same bits on every core, and LiteRT's but for the last ones.",
         "",
         "| operator | int8 | int16 | float32 |",
         "|---|---|---|---|",
@@ -68,6 +70,13 @@ def operators_page() -> str:
         lines += ["", f"## {kind}", ""]
         lines += [f"- {_text(constraint)}" for constraint in module.CONSTRAINTS]
     return "\n".join(lines) + "\n"
+
+
+def _rewritten(graph: Graph) -> Graph:
+    """The graph after every pass of codegen/passes, in alphabetical order."""
+    for module in plugins("codegen.passes").values():
+        graph = module.apply(graph)
+    return graph
 
 
 def _operators() -> dict[str, ModuleType]:

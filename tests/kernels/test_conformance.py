@@ -41,10 +41,11 @@ def library(
 
 def different(ours: np.ndarray, theirs: np.ndarray, ulp: int) -> np.ndarray:
     """Where the two differ, by more than `ulp` units of the largest where they are floats."""
-    if ours.dtype.kind != "f" or not ulp:
-        return np.not_equal(ours, theirs)
-    error = np.abs(ours.astype(np.float64) - theirs)
-    return np.logical_not(error <= ulp * np.spacing(np.abs(theirs).max()))
+    differ: np.ndarray = ours != theirs
+    if ours.dtype.kind == "f" and ulp:
+        error = np.abs(ours.astype(np.float64) - theirs)
+        differ = ~(error <= ulp * np.spacing(np.abs(theirs).max()))
+    return differ
 
 
 @pytest.mark.parametrize("name", sorted(plugins("codegen.ops")))
@@ -55,6 +56,8 @@ def test_operator_equals_reference(name: str, library: ctypes.CDLL) -> None:
     inputs_of = getattr(module, "inputs", random_inputs)
     seen = set()
     for number, graph in enumerate(islice(module.cases(rng), CASES)):
+        # Some operators stand in no file, but for those that a pass makes them of.
+        graph = getattr(module, "decomposed", lambda same: same)(graph)
         reference = Reference(write(graph), xnnpack=is_hybrid(graph))
         runner = Runner(library, graph, lower(graph, None))
         seen.add(graph.tensors[graph.outputs[0]].dtype)
