@@ -40,7 +40,7 @@ def every_hybrid_operator() -> Graph:
         return len(tensors) - 1
 
     def operator(
-        kind: str, inputs: tuple[int, ...], shape: tuple[int, ...], options: object
+        kind: str, inputs: tuple[int, ...], shape: tuple[int, ...], options: dict[str, Any]
     ) -> int:
         output = tensor(Tensor(f"{kind}_{len(operators)}", shape, "float32"))
         operators.append(Operator(len(operators), kind, inputs, (output,), options))
