@@ -214,8 +214,8 @@ def test_a_hub_out_of_reach(tmp_path: Path, manifest: Path) -> None:
         done = stapes("quantize", source, *arguments, environment=environment, timeout_s=20)
         complained(done, "ORG/tiny", *expected)
     complained(stapes("quantize", "tiny", *arguments), "no such folder", "ORG/NAME@REVISION")
-    arguments = (*TARGET, "-o", tmp_path / "p")
-    complained(stapes("build", "ORG/tiny", *arguments), "no such folder or file", "--calibration")
+    build = ("build", "ORG/tiny", *TARGET, "-o", tmp_path / "p")
+    complained(stapes(*build), "no such folder or file", "--calibration")
     assert not (tmp_path / "p").exists()
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from codegen.errors import UserError
+from codegen.evaluate.greedy import detokenized
 from codegen.models import load_float_model, load_model
 from codegen.models import whisper as family
 from codegen.models._front_ends import WhisperMel
+from codegen.models._tokenizer import byte_alphabet
 from tests.unit._encoder_decoder import (
     Steps,
     change_json,
@@ -135,6 +137,20 @@ def test_wires_and_neighbours_exist(tiny: tuple[Path, Any]) -> None:
 def test_words_are_bytes_and_timestamps_have_none(tiny: tuple[Path, Any]) -> None:
     words = load_float_model(tiny[0]).vocabulary
     assert words[13:] == ("n", " b", *[""] * 9)
+
+
+def test_letters_fall_apart_between_byte_level_tokens(checkpoint: Path) -> None:
+    """The two bytes of a letter outside ASCII, each a token of its own."""
+    alphabet = {byte: letter for letter, byte in byte_alphabet().items()}
+    first, second = (alphabet[byte] for byte in "ß".encode())
+    path = checkpoint / "tokenizer.json"
+    words = (
+        path.read_text(encoding="utf-8").replace('"c"', f'"{first}"').replace('"d"', f'"{second}"')
+    )
+    path.write_text(words, encoding="utf-8")
+    words = load_float_model(checkpoint).vocabulary
+    assert detokenized([14, 2, 3, 4], words) == "bße"
+    assert detokenized([14, 2, 4], words) == "b\ufffde"
 
 
 def _multilingual(folder: Path) -> None:
