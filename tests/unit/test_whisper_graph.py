@@ -144,10 +144,9 @@ def test_letters_fall_apart_between_byte_level_tokens(checkpoint: Path) -> None:
     alphabet = {byte: letter for letter, byte in byte_alphabet().items()}
     first, second = (alphabet[byte] for byte in "ß".encode())
     path = checkpoint / "tokenizer.json"
-    words = (
-        path.read_text(encoding="utf-8").replace('"c"', f'"{first}"').replace('"d"', f'"{second}"')
-    )
-    path.write_text(words, encoding="utf-8")
+    written = path.read_text(encoding="utf-8")
+    written = written.replace('"c"', f'"{first}"').replace('"d"', f'"{second}"')
+    path.write_text(written, encoding="utf-8")
     words = load_float_model(checkpoint).vocabulary
     assert detokenized([14, 2, 3, 4], words) == "bße"
     assert detokenized([14, 2, 4], words) == "b\ufffde"
