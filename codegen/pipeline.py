@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codegen import encoder_decoder
-from codegen.errors import StapesError, UserError
+from codegen.errors import UserError
 from codegen.graph import Graph, Tensor
 from codegen.measure import front_end, read_clips, window_features
 from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
@@ -31,7 +29,6 @@ from codegen.target import Target, load_board, load_target, read_target
 if TYPE_CHECKING:
     from codegen.emit.inputs import EmitInputs
     from codegen.emit.speech import SpeechInputs
-    from codegen.evaluate.engines import EngineFactory
     from codegen.ptq.recipe import Recipe
 
 #: A caller who feeds PCM as it arrives holds 10 ms of it.
@@ -267,35 +264,6 @@ def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInp
         ),
         log_mel.sample_rate_hz,
     )
-
-
-@contextmanager
-def native_engine(package: SpeechPackage) -> Iterator[EngineFactory]:
-    """The package's C, compiled for this computer in a folder that goes away again."""
-    from codegen.emit.project import emit
-    from codegen.evaluate.native import Native
-    from codegen.toolchain.project import build
-
-    with tempfile.TemporaryDirectory(prefix="stapes-native-") as scratch:
-        folder = Path(scratch) / "project"
-        emit(emit_inputs(compile_model(packaged_model(package), load_target("host"))), folder)
-        yield Native(_Transcribe(folder, build(folder)))
-
-
-@dataclass(frozen=True)
-class _Transcribe:
-    """Runs a compiled project on one recording; raises StapesError unless it says ok."""
-
-    folder: Path
-    firmware: Path
-
-    def __call__(self, pcm: bytes) -> str:
-        from codegen.toolchain.project import run
-
-        (record,) = run(self.folder, [pcm], firmware=self.firmware)
-        if record.status != 0:
-            raise StapesError(f"the compiled model says: {record.status_text}")
-        return record.text
 
 
 def linked_footprint(
