@@ -17,6 +17,7 @@ from codegen.wiring import GREEDY_KEYS, MASK, Table
 if TYPE_CHECKING:
     from codegen.evaluate.engines import Engine
     from codegen.evaluate.loop import Loop, Network
+    from codegen.evaluate.trace import Traced
     from codegen.frontend.raw_pcm import RawPcm
     from codegen.models import SpeechModel
     from codegen.ptq.calibrate import Range
@@ -236,18 +237,26 @@ class Transcriber:
 
     def __call__(self) -> Engine:
         """A new engine with interpreters of its own."""
+        traced = self.traced()
+        return lambda pcm: traced(pcm)[0]
+
+    def traced(self) -> Traced:
+        """The same engine, giving what a Trace noted of the steps beside the text."""
         from codegen.evaluate.greedy import detokenized, is_silent, most_steps
+        from codegen.evaluate.trace import Trace
 
         package, rule, spec = self.package, self.package.decoding, front_end(self.package)
         loop, dtype = self._loop()
 
-        def engine(pcm: np.ndarray) -> str:
+        def engine(pcm: np.ndarray) -> tuple[str, bytes]:
+            trace = Trace(rule["end"])
             if is_silent(pcm, rule["silence"]):
-                return ""
+                return "", trace.data
             rows = spec.rows(pcm, package.window_samples)
             taken = spec.normalized(rows) if self.floats else spec.quantized(rows, dtype)
             steps = most_steps(rule, len(pcm), spec.sample_rate_hz)
-            return detokenized(loop.tokens(taken, steps), package.vocabulary)
+            tokens = loop.tokens(taken, steps, trace)
+            return detokenized(tokens, package.vocabulary), trace.data
 
         return engine
 

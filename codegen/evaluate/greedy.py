@@ -34,6 +34,12 @@ from numpy.typing import NDArray
 
 #: Takes a token and the number of the step, gives the logits (words,).
 Step = Callable[[int, int], NDArray[Any]]
+#: Told the logits of each step behind the start, and the token chosen from them.
+Observe = Callable[[NDArray[Any], int], None]
+
+
+def unobserved(logits: NDArray[Any], token: int) -> None:
+    """Observes nothing."""
 
 
 def is_silent(pcm: NDArray[np.int16], silence: int) -> bool:
@@ -86,7 +92,9 @@ def repeated(tokens: Sequence[int], repeat_tokens: int, repeat_period: int) -> i
     return 0
 
 
-def greedy_tokens(rule: Mapping[str, Any], steps: int, step: Step) -> tuple[int, ...]:
+def greedy_tokens(
+    rule: Mapping[str, Any], steps: int, step: Step, observe: Observe = unobserved
+) -> tuple[int, ...]:
     """The tokens of the text, by rules 3, 5 and 6, within `steps` steps."""
     tokens: list[int] = []
     start = list(rule["start"])
@@ -98,6 +106,7 @@ def greedy_tokens(rule: Mapping[str, Any], steps: int, step: Step) -> tuple[int,
             continue
         first = rule["begin_suppress"] if not tokens else ()
         chosen = choose(logits, {*rule["suppress"], *first})
+        observe(logits, chosen)
         if chosen == rule["end"]:
             break
         tokens.append(chosen)

@@ -36,8 +36,8 @@ static void write_inputs(const stapes_greedy_params *params, const stapes_contex
     for (int32_t i = 0; i < params->table_count; i++) {
         const stapes_row_table *const table = &params->tables[i];
         const size_t row = (size_t)(table->by_token != 0 ? token : step);
-        memcpy(stapes_at(context, &table->target),
-               (const uint8_t *)table->rows + row * table->row_bytes, table->row_bytes);
+        const uint8_t *const rows = stapes_constant_at(context, &table->rows);
+        memcpy(stapes_at(context, &table->target), rows + row * table->row_bytes, table->row_bytes);
     }
     void *const mask = stapes_at(context, &params->mask);
     for (int32_t i = 0; i <= params->positions; i++) {
@@ -152,9 +152,10 @@ stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_conte
         }
         tokens[count++] = chosen;
         if (context->on_text != NULL) {
-            const uint32_t begin = chosen == 0 ? 0 : params->byte_ends[chosen - 1];
-            context->on_text(context->user, (const char *)params->bytes + begin,
-                             params->byte_ends[chosen] - begin);
+            const char *const bytes = stapes_constant_at(context, &params->bytes);
+            const uint32_t *const ends = stapes_constant_at(context, &params->byte_ends);
+            const uint32_t begin = chosen == 0 ? 0 : ends[chosen - 1];
+            context->on_text(context->user, bytes + begin, ends[chosen] - begin);
         }
         const int32_t dropped = surplus(params, tokens, count);
         if (dropped > 0) {
@@ -162,5 +163,5 @@ stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_conte
             break;
         }
     }
-    return stapes_greedy_text(params, tokens, count, text, text_bytes, written);
+    return stapes_greedy_text(params, context, tokens, count, text, text_bytes, written);
 }

@@ -76,8 +76,8 @@ static const stapes_raw_pcm_input input = {
     .samples = WINDOW,
 };
 static const stapes_row_table tables[] = {
-    {token_table, 2 * WIDTH, 1, {0, TOKEN_ROW, 2 * WIDTH}},
-    {step_table, 2 * WIDTH, 0, {0, STEP_ROW, 2 * WIDTH}},
+    {{token_table, 0}, 2 * WIDTH, 1, {0, TOKEN_ROW, 2 * WIDTH}},
+    {{step_table, 0}, 2 * WIDTH, 0, {0, STEP_ROW, 2 * WIDTH}},
 };
 static const stapes_row_state states[] = {{{0, CACHE, 2 * BLOCKS *POSITIONS *ENTRY},
                                            {0, ROWS, 2 * BLOCKS *ENTRY},
@@ -86,8 +86,8 @@ static const stapes_row_state states[] = {{{0, CACHE, 2 * BLOCKS *POSITIONS *ENT
                                            2 * ENTRY,
                                            0}};
 static const stapes_greedy_params decoder = {
-    .bytes = token_bytes,
-    .byte_ends = token_ends,
+    .bytes = {token_bytes, 0},
+    .byte_ends = {token_ends, 0},
     .start = start,
     .suppress = suppress,
     .begin_suppress = begin_suppress,
@@ -111,7 +111,7 @@ static const struct stapes_speech speech = {
     .input = &input,
     .decoder = &decoder,
 };
-static const stapes_model model = {graphs, 2, 1, arena_bytes, &speech};
+static const stapes_model model = {graphs, 2, 1, arena_bytes, &speech, NULL};
 
 static char told[4096];
 static size_t told_bytes;
