@@ -31,8 +31,8 @@ _TENSOR_BYTES = 3 * _WORD
 _GRAPH_BYTES = 5 * _WORD
 _MODEL_BYTES = 5 * _WORD
 _SPEECH_BYTES = 20  # struct stapes_speech
-_LOG_MEL_BYTES, _RAW_PCM_BYTES, _CTC_BYTES = 112, 40, 32  # the structs that it points to
-_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 140, 24, 40
+_LOG_MEL_BYTES, _RAW_PCM_BYTES, _CTC_BYTES = 120, 48, 32  # the structs that it points to
+_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 144, 28, 40
 
 
 def predict(
