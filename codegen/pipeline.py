@@ -98,7 +98,13 @@ def packaged_model(package: SpeechPackage) -> Model:
 
 
 def quantize(
-    source: Path, manifest: Path, recipe: Recipe, notify: Notify = lambda _: None
+    source: Path,
+    manifest: Path,
+    recipe: Recipe,
+    notify: Notify = lambda _: None,
+    *,
+    window_samples: int | None = None,
+    language: str | None = None,
 ) -> SpeechPackage:
     """Export the checkpoint in `source`, calibrate on the manifest's recordings, make integers.
 
@@ -111,7 +117,7 @@ def quantize(
     from codegen.tflite.read import read
 
     clips = read_manifest(manifest)
-    model = load_model(source)
+    model = load_model(source, window_samples, language)
     package = SpeechPackage(
         name=model.name,
         graphs=(),
@@ -167,7 +173,7 @@ def compile_model(model: Model, target: Target) -> Compiled:
     if model.package is not None:
         speech = _speech_inputs(model.package, model.graphs)
         if model.package.wired:
-            programs = wire(model.package, programs)
+            programs = wire(model.package, encoder_decoder.front_end(model.package), programs)
         else:
             buffers = programs[0].buffers + front_end(model.package).buffers()
             programs = (replace(programs[0], buffers=buffers), *programs[1:])
@@ -198,45 +204,33 @@ def emit_inputs(compiled: Compiled, name: str | None = None) -> EmitInputs:
 
 
 def _speech_rows(target: Target, speech: SpeechInputs) -> tuple[FootprintRow, ...]:
-    from codegen.emit.speech import CtcDecoder, LogMelInput
+    from codegen.emit.speech import CtcDecoder
     from codegen.footprint.predict import greedy_rows, speech_rows
 
     block_bytes = 2 * speech.sample_rate_hz // BLOCKS_A_SECOND
-    decoder = speech.decoder
+    heard, decoder = (speech.input.struct_bytes, speech.input.tables), speech.decoder
     if isinstance(decoder, CtcDecoder):
-        assert isinstance(speech.input, LogMelInput)
-        tables = speech.input.tables
-        return speech_rows(target, tables, decoder.words, speech.text_bytes, block_bytes)
+        return speech_rows(target, heard, decoder.words, speech.text_bytes, block_bytes)
     rows = {table.name: table.values for table in decoder.tables}
     states = len(decoder.states)
-    return greedy_rows(target, rows, decoder.words, states, speech.text_bytes, block_bytes)
+    return greedy_rows(target, heard, rows, decoder.words, states, speech.text_bytes, block_bytes)
 
 
 def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInputs:
     """Front end and decoding around the graphs."""
-    from codegen.emit.speech import CtcDecoder, LogMelInput, SpeechInputs
+    from codegen.emit.speech import CtcDecoder, SpeechInputs
     from codegen.emit.wired import wired_speech
 
     if package.wired:
-        return wired_speech(package, graphs)
+        return wired_speech(package, encoder_decoder.front_end(package), graphs)
     graph = graphs[0]
     log_mel = front_end(package)
     features, logits = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     assert features.quantization is not None  # as check_speech has seen
     scale, zero_point = features.quantization.scale, features.quantization.zero_point
-    rescale = log_mel.rescale(scale, zero_point, features.dtype)
+    frames = features.elements // log_mel.bands
     return SpeechInputs(
-        LogMelInput(
-            tables=log_mel.tables(),
-            frame_samples=log_mel.frame_samples,
-            hop_samples=log_mel.hop_samples,
-            bands=log_mel.bands,
-            multiplier=rescale.multiplier,
-            offset=rescale.offset,
-            shift=rescale.shift,
-            frames=features.elements // log_mel.bands,
-            value_bytes=features.size_bytes // features.elements,
-        ),
+        log_mel.runtime(frames, scale, zero_point, features.dtype),
         CtcDecoder(
             words=package.vocabulary,
             separator=str(package.decoding["separator"]),
