@@ -185,13 +185,33 @@ def compile_model(model: Model, target: Target) -> Compiled:
     return Compiled(model, target, programs, memory, predict(programs, memory, target, extras))
 
 
-def emit_inputs(compiled: Compiled, name: str | None = None) -> EmitInputs:
+def emit_inputs(compiled: Compiled, name: str | None = None, weights: str = "auto") -> EmitInputs:
     """What emit is given; raises UserError where the model does not fit the target."""
-    from codegen.emit.inputs import EmitInputs
     from codegen.footprint.fit import check_fit
 
+    inputs = _emit_inputs(compiled, name, weights)
+    footprint = _placed(compiled.footprint, inputs)
+    check_fit(footprint, compiled.target, compiled.model.source_name)
+    return inputs
+
+
+def predicted_footprint(compiled: Compiled, weights: str) -> Footprint:
+    """The footprint with the weights where `emit` puts them."""
+    return _placed(compiled.footprint, _emit_inputs(compiled, None, weights))
+
+
+def _placed(footprint: Footprint, inputs: EmitInputs) -> Footprint:
+    from codegen.emit.context import bound_bytes
+    from codegen.footprint.predict import with_weights_file
+
+    file_bytes = bound_bytes(inputs)
+    return with_weights_file(footprint, inputs.target, file_bytes) if file_bytes else footprint
+
+
+def _emit_inputs(compiled: Compiled, name: str | None, weights: str) -> EmitInputs:
+    from codegen.emit.inputs import EmitInputs
+
     model = compiled.model
-    check_fit(compiled.footprint, compiled.target, model.source_name)
     return EmitInputs(
         name or model.name,
         compiled.target,
@@ -200,6 +220,7 @@ def emit_inputs(compiled: Compiled, name: str | None = None) -> EmitInputs:
         model.sha256,
         model.source_name,
         None if model.package is None else _speech_inputs(model.package, model.graphs),
+        weights,
     )
 
 
@@ -271,15 +292,26 @@ class _Transcribe:
         return record.text
 
 
-def linked_footprint(elf: Path, target: Target, name: str) -> Footprint:
-    """What the linker placed where, by the target's regions as they lie on its board."""
+def linked_footprint(
+    elf: Path, compiled: Compiled, name: str | None = None, weights: str = "auto"
+) -> Footprint:
+    """What the linker placed where, by the target's regions as they lie on its board.
+
+    A file of weights, which no linker sees, has its predicted rows.
+    """
+    from codegen.emit.context import bound_bytes
     from codegen.emit.layout import lay_out
     from codegen.footprint.elf import model_prefixes, read_elf
+    from codegen.footprint.predict import WEIGHTS_FILE_SECTION
 
-    data = read_bytes(elf, MAX_MODEL_BYTES)
-    memories = lay_out(target, load_board(target.board)).memories
+    data, target = read_bytes(elf, MAX_MODEL_BYTES), compiled.target
+    inputs = _emit_inputs(compiled, name, weights)
+    memories = lay_out(target, load_board(target.board), bound_bytes(inputs)).memories
     regions = [(m.name, m.origin, m.length) for m in memories]
-    return read_elf(data, regions, model_prefixes(name))
+    linked = read_elf(data, regions, model_prefixes(inputs.name))
+    placed = _placed(compiled.footprint, inputs).rows
+    file = tuple(row for row in placed if row.section == WEIGHTS_FILE_SECTION)
+    return replace(linked, rows=linked.rows + file)
 
 
 def find_recipe(mode: str | None, path: Path | None) -> Recipe:

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from codegen.cli._options import Calibration, Data, Force, Jobs, Json, Mode, Recipe, TargetName
+from codegen.cli._options import (
+    Calibration,
+    Data,
+    Force,
+    Jobs,
+    Json,
+    Mode,
+    Recipe,
+    TargetName,
+    Weights,
+)
 from codegen.cli._output import page, say
 
 
@@ -26,6 +36,7 @@ def command(
         str | None,
         typer.Option(help="Prefix of the model's C names. Default: made from the source's name."),
     ] = None,
+    weights: Weights = "auto",
     jobs: Jobs = 2,
     force: Force = False,
     as_json: Json = False,
@@ -47,6 +58,7 @@ def command(
         data,
         name,
         jobs,
+        weights,
     )
     report = build.build(request, output, overwrite=force, notify=say)
     if as_json:

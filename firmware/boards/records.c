@@ -55,10 +55,10 @@ int records_serve(record_server *server, record_handler handle, int argc, char *
     while (code == BOARD_OK && (got = board_read(header, sizeof header)) == sizeof header) {
         const uint32_t bytes = (uint32_t)header[0] | (uint32_t)header[1] << 8 |
                                (uint32_t)header[2] << 16 | (uint32_t)header[3] << 24;
-        server->status = STAPES_OK;
+        server->status = server->bound;
         server->instructions = 0;
         server->text_bytes = 0;
-        code = handle(server, bytes);
+        code = server->status == STAPES_OK ? handle(server, bytes) : records_skip(bytes);
         code = code != BOARD_OK ? code : write_result(server);
     }
     if (code == BOARD_OK && got != 0) {

@@ -21,6 +21,7 @@ struct record_server {
     stapes_context *context;
     char *text;
     size_t text_capacity;
+    stapes_status bound; /* what stapes_bind said: each record's status unless STAPES_OK */
     /* What one record came to. */
     stapes_status status;
     uint64_t instructions;

@@ -34,15 +34,19 @@ static void write_mask(const stapes_greedy_params *params, void *mask, int32_t i
 }
 
 /* target[i] = rows[row, i], or (float)rows[row, i] * scales[row] where there are scales. */
-static void write_row(const stapes_row_table *table, size_t row, void *target) {
-    const void *const values = (const uint8_t *)table->rows + row * table->row_bytes;
-    if (table->scales == NULL) {
+static void write_row(const stapes_context *context, const stapes_row_table *table, size_t row,
+                      void *target) {
+    const uint8_t *const rows = stapes_constant_at(context, &table->rows);
+    const void *const values = rows + row * table->row_bytes;
+    if (table->scaled == 0) {
         memcpy(target, values, table->row_bytes);
         return;
     }
+    const int8_t *const integers = values;
+    const float *const scales = stapes_constant_at(context, &table->scales);
     float *const floats = target;
     for (uint32_t i = 0; i < table->row_bytes; i++) {
-        floats[i] = (float)((const int8_t *)values)[i] * table->scales[row];
+        floats[i] = (float)integers[i] * scales[row];
     }
 }
 
@@ -52,7 +56,7 @@ static void write_inputs(const stapes_greedy_params *params, const stapes_contex
     for (int32_t i = 0; i < params->table_count; i++) {
         const stapes_row_table *const table = &params->tables[i];
         const size_t row = (size_t)(table->by_token != 0 ? token : step);
-        write_row(table, row, stapes_at(context, &table->target));
+        write_row(context, table, row, stapes_at(context, &table->target));
     }
     void *const mask = stapes_at(context, &params->mask);
     for (int32_t i = 0; i <= params->positions; i++) {
@@ -176,9 +180,10 @@ stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_conte
         }
         tokens[count++] = chosen;
         if (context->on_text != NULL) {
-            const uint32_t begin = chosen == 0 ? 0 : params->byte_ends[chosen - 1];
-            context->on_text(context->user, (const char *)params->bytes + begin,
-                             params->byte_ends[chosen] - begin);
+            const char *const bytes = stapes_constant_at(context, &params->bytes);
+            const uint32_t *const ends = stapes_constant_at(context, &params->byte_ends);
+            const uint32_t begin = chosen == 0 ? 0 : ends[chosen - 1];
+            context->on_text(context->user, bytes + begin, ends[chosen] - begin);
         }
         const int32_t dropped = surplus(params, tokens, count);
         if (dropped > 0) {
@@ -186,5 +191,5 @@ stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_conte
             break;
         }
     }
-    return stapes_greedy_text(params, tokens, count, text, text_bytes, written);
+    return stapes_greedy_text(params, context, tokens, count, text, text_bytes, written);
 }

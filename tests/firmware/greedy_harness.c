@@ -81,8 +81,8 @@ static const stapes_raw_pcm_input input = {
     .samples = WINDOW,
 };
 static const stapes_row_table tables[] = {
-    {token_table, SCALES, sizeof token_table / CLASSES, 1, {0, TOKEN_ROW, SIZE *WIDTH}},
-    {step_table, NULL, SIZE *WIDTH, 0, {0, STEP_ROW, SIZE *WIDTH}},
+    {{token_table, 0}, SCALES, sizeof token_table / CLASSES, 1, {0, TOKEN_ROW, SIZE *WIDTH}},
+    {{step_table, 0}, {NULL, 0}, 0, SIZE *WIDTH, 0, {0, STEP_ROW, SIZE *WIDTH}},
 };
 static const stapes_row_state states[] = {{{0, CACHE, SIZE *BLOCKS *POSITIONS *ENTRY},
                                            {0, ROWS, SIZE *BLOCKS *ENTRY},
@@ -91,8 +91,8 @@ static const stapes_row_state states[] = {{{0, CACHE, SIZE *BLOCKS *POSITIONS *E
                                            SIZE *ENTRY,
                                            0}};
 static const stapes_greedy_params decoder = {
-    .bytes = token_bytes,
-    .byte_ends = token_ends,
+    .bytes = {token_bytes, 0},
+    .byte_ends = {token_ends, 0},
     .start = start,
     .suppress = suppress,
     .begin_suppress = begin_suppress,
@@ -116,7 +116,7 @@ static const struct stapes_speech speech = {
     .input = &input,
     .decoder = &decoder,
 };
-static const stapes_model model = {graphs, 2, 1, arena_bytes, &speech};
+static const stapes_model model = {graphs, 2, 1, arena_bytes, &speech, NULL};
 
 static char told[4096];
 static size_t told_bytes;

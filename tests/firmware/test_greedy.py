@@ -154,7 +154,7 @@ def _header(loop: Loop) -> str:
         f"#define CONVERT stapes_rescale_{'f32' if floats else 's16'}",
         f"#define VALUE {value}",
         f"#define LOGIT(x) {logit}",
-        f"#define SCALES {'token_scales' if floats else 'NULL'}",
+        f"#define SCALES {{{'token_scales, 0}, 1' if floats else 'NULL, 0}, 0'}",
         f"#define RULE {', '.join(integers)}, .sample_rate_hz = {RATE}",
         _array("token_bytes", list(b"".join(words)), "uint8_t"),
         _array("token_ends", np.cumsum([len(word) for word in words]), "uint32_t"),

@@ -75,7 +75,7 @@ def test_prediction_counts_each_component() -> None:
         "stack": 512,
         "weights": 8 + 24,  # seven bytes, then int64 from a multiple of eight
         "kernel parameters": 12,
-        "model description": 20 + 20 + 2 * 12 + 4,
+        "model description": 24 + 20 + 2 * 12 + 4,
     }
     assert {row.component: row.size_bytes for row in footprint.rows} == expected
     assert footprint.kind_bytes("ram") == 176 + 512
@@ -320,4 +320,20 @@ def test_greedy_decoding_adds_its_tables() -> None:
     assert sizes["table embedding"] == 80
     assert sizes["vocabulary"] == 2 + 8
     assert sizes["front-end tables"] == 8
-    assert sizes["speech description"] == 20 + 48 + 140 + 24 + 3 * 40
+    assert sizes["speech description"] == 20 + 48 + 152 + 40 + 3 * 40
+
+
+def test_a_file_of_weights_is_rows_of_its_own_region() -> None:
+    before = Footprint(
+        (
+            FootprintRow("weights", WEIGHTS_SECTION, "ddr", 100, "constant"),
+            FootprintRow("table x", WEIGHTS_SECTION, "ddr", 40, "constant"),
+            FootprintRow("stack", ".stack", "dtcm", 8, "ram"),
+        )
+    )
+    after = with_weights_file(before, replace(TARGET, weights="sram"), 64 + 144)
+    assert after.total_bytes("sram") == 208
+    assert after.total_bytes("ddr") == 20  # stapes_weights
+    assert after.component_bytes("table x") == 40
+    assert after.component_bytes("weights header") == 64 + 4
+    assert after.total_bytes("dtcm") == 8

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "stapes/speech.h"
 #include "stapes/stapes.h"
 
 #ifdef __cplusplus
@@ -15,8 +16,9 @@ extern "C" {
 /* Rows of row_bytes bytes that the runtime writes into an input of the last graph: as they are, or,
  * where there are scales, as floats: each value, an int8, times the scale of its row. */
 typedef struct stapes_row_table {
-    const void *rows;
-    const float *scales; /* one a row, or null */
+    stapes_constant rows;
+    stapes_constant scales; /* float, one a row */
+    uint32_t scaled;        /* whether there are scales */
     uint32_t row_bytes;
     uint32_t by_token;    /* 1: the row of the token that is fed; 0: the row of the step */
     stapes_tensor target; /* the graph's input */
@@ -33,8 +35,8 @@ typedef struct stapes_row_state {
 } stapes_row_state;
 
 typedef struct stapes_greedy_params {
-    const uint8_t *bytes;      /* every token's text, one after another */
-    const uint32_t *byte_ends; /* where each token's text ends in bytes: classes values */
+    stapes_constant bytes;     /* uint8: every token's text, one after another */
+    stapes_constant byte_ends; /* uint32: where each token's text ends in bytes: classes values */
     const int32_t *start;      /* tokens that are fed before the first is chosen, one at least */
     const int32_t *suppress;   /* tokens that are never chosen */
     const int32_t *begin_suppress; /* tokens that are not chosen first */
@@ -66,9 +68,9 @@ typedef struct stapes_greedy_params {
 } stapes_greedy_params;
 
 /* The text of tokens; `written` leaves out the NUL. */
-stapes_status stapes_greedy_text(const stapes_greedy_params *params, const int32_t *tokens,
-                                 int32_t token_count, char *text, size_t text_bytes,
-                                 size_t *written);
+stapes_status stapes_greedy_text(const stapes_greedy_params *params, const stapes_context *context,
+                                 const int32_t *tokens, int32_t token_count, char *text,
+                                 size_t text_bytes, size_t *written);
 
 /* For stapes_speech: all graphs but the last once, the last one a step, text of what it chose. */
 stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_context *context,
