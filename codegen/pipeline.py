@@ -193,7 +193,7 @@ def compile_model(model: Model, target: Target) -> Compiled:
     if model.package is not None:
         speech = _speech_inputs(model.package, model.graphs)
         if model.package.wired:
-            programs = wire(model.package, programs)
+            programs = wire(model.package, encoder_decoder.front_end(model.package), programs)
         else:
             buffers = programs[0].buffers + front_end(model.package).buffers()
             programs = (replace(programs[0], buffers=buffers), *programs[1:])
@@ -245,45 +245,33 @@ def _emit_inputs(compiled: Compiled, name: str | None, weights: str) -> EmitInpu
 
 
 def _speech_rows(target: Target, speech: SpeechInputs) -> tuple[FootprintRow, ...]:
-    from codegen.emit.speech import CtcDecoder, LogMelInput
+    from codegen.emit.speech import CtcDecoder
     from codegen.footprint.predict import greedy_rows, speech_rows
 
     block_bytes = 2 * speech.sample_rate_hz // BLOCKS_A_SECOND
-    decoder = speech.decoder
+    heard, decoder = (speech.input.struct_bytes, speech.input.tables), speech.decoder
     if isinstance(decoder, CtcDecoder):
-        assert isinstance(speech.input, LogMelInput)
-        tables = speech.input.tables
-        return speech_rows(target, tables, decoder.words, speech.text_bytes, block_bytes)
+        return speech_rows(target, heard, decoder.words, speech.text_bytes, block_bytes)
     rows = {table.name: table.values for table in decoder.tables}
     states = len(decoder.states)
-    return greedy_rows(target, rows, decoder.words, states, speech.text_bytes, block_bytes)
+    return greedy_rows(target, heard, rows, decoder.words, states, speech.text_bytes, block_bytes)
 
 
 def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInputs:
     """Front end and decoding around the graphs."""
-    from codegen.emit.speech import CtcDecoder, LogMelInput, SpeechInputs
+    from codegen.emit.speech import CtcDecoder, SpeechInputs
     from codegen.emit.wired import wired_speech
 
     if package.wired:
-        return wired_speech(package, graphs)
+        return wired_speech(package, encoder_decoder.front_end(package), graphs)
     graph = graphs[0]
     log_mel = front_end(package)
     features, logits = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     assert features.quantization is not None  # as check_speech has seen
     scale, zero_point = features.quantization.scale, features.quantization.zero_point
-    rescale = log_mel.rescale(scale, zero_point, features.dtype)
+    frames = features.elements // log_mel.bands
     return SpeechInputs(
-        LogMelInput(
-            tables=log_mel.tables(),
-            frame_samples=log_mel.frame_samples,
-            hop_samples=log_mel.hop_samples,
-            bands=log_mel.bands,
-            multiplier=rescale.multiplier,
-            offset=rescale.offset,
-            shift=rescale.shift,
-            frames=features.elements // log_mel.bands,
-            value_bytes=features.size_bytes // features.elements,
-        ),
+        log_mel.runtime(frames, scale, zero_point, features.dtype),
         CtcDecoder(
             words=package.vocabulary,
             separator=str(package.decoding["separator"]),
