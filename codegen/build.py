@@ -15,6 +15,7 @@ from codegen.package import SpeechPackage, is_package, load_package
 from codegen.pipeline import Compiled, Notify
 
 if TYPE_CHECKING:
+    from codegen.emit.inputs import EmitInputs
     from codegen.evaluate.engines import Progress
     from codegen.memory_plan import Footprint
     from codegen.ptq.recipe import Recipe
@@ -41,6 +42,7 @@ class BuildRequest:
     jobs: int = 1
     window_samples: int | None = None
     language: str | None = None
+    weights: str = "auto"
 
 
 def build(
@@ -67,11 +69,11 @@ def build(
     model = pipeline.packaged_model(package) if package else pipeline.open_model(source)
     notify(f"planning memory for {request.target.title}")
     compiled = pipeline.compile_model(model, request.target)
-    inputs = pipeline.emit_inputs(compiled, request.name)
+    inputs = pipeline.emit_inputs(compiled, request.name, request.weights)
     accuracy = _accuracy(request, package, notify, progress)
     notify("writing the C project and compiling it")
     project = project_files(inputs)
-    firmware, footprint = _compile(project, compiled, inputs.name)
+    firmware, footprint = _compile(project, compiled, inputs)
     files = {f"project/{path}": data for path, data in project.items()}
     files |= {
         f"package/{name}": data for name, data in (package.files() if package else {}).items()
@@ -150,7 +152,7 @@ def _accuracy(
 
 
 def _compile(
-    project: Mapping[str, bytes], compiled: Compiled, name: str
+    project: Mapping[str, bytes], compiled: Compiled, inputs: EmitInputs
 ) -> tuple[dict[str, bytes], Footprint]:
     """The firmware's file, and what it takes: linked for a board, predicted for this computer."""
     from codegen.emit.project import MARKER as PROJECT_MARKER
@@ -163,9 +165,9 @@ def _compile(
         # debug information would name the folder, which has another name each time
         nameless = f"-ffile-prefix-map={scratch}=."
         firmware = compile_project(folder, Path(scratch) / "build", extra_cflags=nameless)
-        footprint = compiled.footprint
+        footprint = pipeline.predicted_footprint(compiled, inputs.weights)
         if firmware.suffix == ".elf":
-            footprint = pipeline.linked_footprint(firmware, compiled.target, name)
+            footprint = pipeline.linked_footprint(firmware, compiled, inputs.name, inputs.weights)
         return {firmware.name: firmware.read_bytes()}, footprint
 
 

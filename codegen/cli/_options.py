@@ -15,6 +15,14 @@ TargetName = Annotated[
     str,
     typer.Option("--target", "-t", help="A name from `stapes targets`, or a TOML file of one."),
 ]
+Weights = Annotated[
+    str,
+    typer.Option(
+        help="Where weights stand. array: in C; incbin: in a binary file that the assembler "
+        "includes; bin: in a binary file that the firmware binds when it runs, so that a device "
+        "takes others; auto: incbin above 1 MiB."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace what stapes wrote into the output folder before.")

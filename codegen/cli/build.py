@@ -18,6 +18,7 @@ from codegen.cli._options import (
     Mode,
     Recipe,
     TargetName,
+    Weights,
     Window,
 )
 from codegen.cli._output import page, say
@@ -43,6 +44,7 @@ def command(
         str | None,
         typer.Option(help="Prefix of the model's C names. Default: made from the source's name."),
     ] = None,
+    weights: Weights = "auto",
     jobs: Jobs = 2,
     force: Force = False,
     as_json: Json = False,
@@ -66,6 +68,7 @@ def command(
         jobs,
         pipeline.find_window(window),
         language,
+        weights,
     )
     report = build.build(request, output, overwrite=force, notify=say)
     if as_json:
