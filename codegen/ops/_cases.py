@@ -23,8 +23,13 @@ def choice(rng: np.random.Generator, *values: Any) -> Any:
 
 
 def either_type(rng: np.random.Generator) -> str:
-    """A random activation type."""
+    """A random integer activation type."""
     return str(choice(rng, "int8", "int16"))
+
+
+def any_type(rng: np.random.Generator) -> str:
+    """A random activation type, float32 among them."""
+    return str(choice(rng, "int8", "int16", "float32"))
 
 
 def scale(rng: np.random.Generator, least: float = 1e-3, most: float = 1.0) -> float:
@@ -39,7 +44,9 @@ def tensor(
     real_scale: float | None = None,
     zero_point: int | None = None,
 ) -> Tensor:
-    """An activation of random scale and zero point, where none is given."""
+    """An activation of random scale and zero point, where none is given; float32 has neither."""
+    if dtype == "float32":
+        return Tensor("", shape, dtype)
     lowest, highest = RANGES[dtype]
     if zero_point is None:
         zero_point = choice(rng, 0, lowest, highest, integer(rng, lowest, highest))
@@ -57,7 +64,9 @@ def like(source: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def values(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Random data over the type's whole range, sometimes only its ends."""
+    """Random data over the type's whole range, sometimes only its ends; normal float32."""
+    if dtype == "float32":
+        return (scale(rng, 0.1, 10.0) * rng.normal(0.0, 1.0, shape)).astype(np.float32)
     lowest, highest = RANGES[dtype]
     kind = integer(rng, 0, 9)
     if kind == 0:

@@ -50,6 +50,9 @@ def test_params_are_the_headers_fields_in_order(name: str) -> None:
                     if field.startswith("*"):
                         assert isinstance(value, Constant)
                         assert c_type == f"const {value.values.dtype.name}_t"
+                    elif isinstance(value, float):
+                        assert c_type == "float"
+                        assert np.isfinite(np.float32(value))
                     else:
                         assert c_type == "int32_t"
                         assert isinstance(value, int)
