@@ -99,6 +99,15 @@ def c_float(value: float) -> str:
     return f"{single!s}f"
 
 
+def c_number(value: float) -> str:
+    """A constant: of 32-bit float for a Python float, else an integer.
+
+    >>> c_number(3), c_number(3.0)
+    ('3', '3.0f')
+    """
+    return c_float(value) if isinstance(value, float) else c_int(value)
+
+
 def c_array(values: np.ndarray, indent: int = 4) -> str:
     """The values of a one-dimensional array, comma-separated, in lines of at most 100 columns.
 
@@ -164,14 +173,6 @@ def _lines(words: Iterable[str], indent: int) -> list[str]:
 
 
 FILTERS = (
-    c_ident,
-    c_string,
-    c_comment,
-    c_int,
-    c_float,
-    c_array,
-    c_bytes,
-    c_strings,
-    c_call,
+    *(c_ident, c_string, c_comment, c_int, c_float, c_number, c_array, c_bytes, c_strings, c_call),
     c_tensor,
 )

@@ -9,73 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from codegen.frontend._kinds import RuntimeInput
+
 #: The buffer of a greedy decoder's last program that holds the tokens chosen so far; no wire has
 #: such a name.
 HISTORY = "[tokens]"
-
-
-def _rescale(value_bytes: int) -> str:
-    return f"stapes_rescale_s{8 * value_bytes}"
-
-
-@dataclass(frozen=True, eq=False)
-class LogMelInput:
-    """Log-mel features into the first program's only input, `frames` rows.
-
-    `tables` are the arrays of stapes_log_mel_params; `multiplier`, `offset` and `shift` take a
-    feature to the input. The program has buffers "history", "spectrum" and "features", role
-    "front_end".
-    """
-
-    tables: Mapping[str, np.ndarray]
-    frame_samples: int
-    hop_samples: int
-    bands: int
-    multiplier: int
-    offset: int
-    shift: int
-    frames: int
-    value_bytes: int
-    symbol: ClassVar[str] = "stapes_log_mel"
-    header: ClassVar[str] = "stapes/log_mel.h"
-
-    @property
-    def convert(self) -> str:
-        """The function that takes features to the input."""
-        return _rescale(self.value_bytes)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Files of firmware/speech/."""
-        return ("stapes_log_mel.c", "stapes_log_mel_feed.c", f"{self.convert}.c")
-
-    @property
-    def window_samples(self) -> int:
-        """The longest recording."""
-        return self.hop_samples * (self.frames - 1) + self.frame_samples
-
-
-@dataclass(frozen=True)
-class RawPcmInput:
-    """Samples, each taken by `multiplier`, `offset` and `shift` to the first program's input."""
-
-    window_samples: int
-    multiplier: int
-    offset: int
-    shift: int
-    value_bytes: int
-    symbol: ClassVar[str] = "stapes_raw_pcm"
-    header: ClassVar[str] = "stapes/raw_pcm.h"
-
-    @property
-    def convert(self) -> str:
-        """The function that takes samples to the input."""
-        return _rescale(self.value_bytes)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Files of firmware/speech/."""
-        return ("stapes_raw_pcm_feed.c", f"{self.convert}.c")
 
 
 @dataclass(frozen=True)
@@ -165,7 +103,7 @@ class GreedyDecoder:
 class SpeechInputs:
     """Both ends of a speech model."""
 
-    input: LogMelInput | RawPcmInput
+    input: RuntimeInput
     decoder: CtcDecoder | GreedyDecoder
     sample_rate_hz: int
 

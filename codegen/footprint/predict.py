@@ -36,9 +36,12 @@ _TENSOR_BYTES = 3 * _WORD
 _GRAPH_BYTES = 5 * _WORD
 _MODEL_BYTES = 6 * _WORD
 _SPEECH_BYTES = 20  # struct stapes_speech
-_LOG_MEL_BYTES, _RAW_PCM_BYTES, _CTC_BYTES = 112, 40, 32  # the structs that it points to
-_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 148, 28, 40
+_CTC_BYTES = 32  # the structs that it points to, beside the front end's
+_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 152, 40, 40
 _WEIGHTS_BYTES = 20  # struct stapes_weights
+
+#: A front end: the bytes of its struct, and its tables.
+Heard = tuple[int, Mapping[str, np.ndarray]]
 
 
 def predict(
@@ -95,24 +98,26 @@ def _kept_bytes(programs: Sequence[Program], plan: MemoryPlan, region: str) -> d
 
 def greedy_rows(
     target: Target,
+    heard: Heard,
     tables: Mapping[str, np.ndarray],
     words: Sequence[bytes],
     states: int,
     text_bytes: int,
     pcm_bytes: int = 0,
 ) -> tuple[FootprintRow, ...]:
-    """What raw PCM and greedy decoding add: tables of rows, the vocabulary, text, caller's PCM.
+    """What a front end and greedy decoding add: tables, the vocabulary, text, the caller's PCM.
 
     `states` is the number of state buffers, which lie in the arena.
     """
     stored = partial(
         FootprintRow, section=WEIGHTS_SECTION, region=target.constants, kind="constant"
     )
-    description = _SPEECH_BYTES + _RAW_PCM_BYTES + _GREEDY_BYTES
+    description = _SPEECH_BYTES + heard[0] + _GREEDY_BYTES
     description += len(tables) * _ROW_TABLE_BYTES + states * _ROW_STATE_BYTES
     rows = [
         *(stored(f"table {name}", size_bytes=table.nbytes) for name, table in tables.items()),
         stored("vocabulary", size_bytes=sum(map(len, words)) + 4 * len(words)),
+        _front_end_row(target, heard),
         FootprintRow(
             "speech description", CONSTANTS_SECTION, target.constants, description, "constant"
         ),
@@ -122,9 +127,14 @@ def greedy_rows(
     return tuple(row for row in rows if row.size_bytes > 0)
 
 
+def _front_end_row(target: Target, heard: Heard) -> FootprintRow:
+    size = sum(-(-table.nbytes // _WORD) * _WORD for table in heard[1].values())
+    return FootprintRow("front-end tables", CONSTANTS_SECTION, target.constants, size, "constant")
+
+
 def speech_rows(
     target: Target,
-    tables: Mapping[str, np.ndarray],
+    heard: Heard,
     words: Sequence[str],
     text_bytes: int,
     pcm_bytes: int = 0,
@@ -134,12 +144,11 @@ def speech_rows(
     Memory of the front end is part of the arena. `pcm_bytes` is what the caller holds at once.
     """
     constant = partial(FootprintRow, section=CONSTANTS_SECTION, region=target.constants)
-    table_bytes = sum(-(-table.nbytes // _WORD) * _WORD for table in tables.values())
     ends_bytes = 2 * len(words)
     vocabulary = sum(len(word.encode()) for word in words) + 1 + ends_bytes
-    description = _SPEECH_BYTES + _LOG_MEL_BYTES + _CTC_BYTES
+    description = _SPEECH_BYTES + heard[0] + _CTC_BYTES
     rows = [
-        constant("front-end tables", size_bytes=table_bytes, kind="constant"),
+        _front_end_row(target, heard),
         constant("vocabulary", size_bytes=vocabulary, kind="constant"),
         constant("speech description", size_bytes=description, kind="constant"),
         FootprintRow("transcript", VARIABLES_SECTION, target.stack, text_bytes, "ram"),

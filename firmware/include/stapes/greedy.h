@@ -13,9 +13,12 @@
 extern "C" {
 #endif
 
-/* Rows of row_bytes bytes that the runtime copies into an input of the last graph. */
+/* Rows of row_bytes bytes that the runtime writes into an input of the last graph: as they are, or,
+ * where there are scales, as floats: each value, an int8, times the scale of its row. */
 typedef struct stapes_row_table {
     stapes_constant rows;
+    stapes_constant scales; /* float, one a row */
+    uint32_t scaled;        /* whether there are scales */
     uint32_t row_bytes;
     uint32_t by_token;    /* 1: the row of the token that is fed; 0: the row of the step */
     stapes_tensor target; /* the graph's input */
@@ -55,9 +58,10 @@ typedef struct stapes_greedy_params {
     int32_t silence;       /* mean square under which there is no text */
     int32_t masked;        /* the mask's value for entries that are not there */
     int32_t attended;      /* and for those that are, and the last */
+    float float_masked;    /* masked of a float mask, whose attended is 0 */
     int32_t positions;     /* the mask's values but the last */
-    int32_t mask_bytes;    /* 1: int8, 2: int16 */
-    int32_t logit_bytes;
+    int32_t mask_bytes;    /* 1: int8, 2: int16, 4: float */
+    int32_t logit_bytes;   /* 1: int8, 2: int16, 4: float */
     stapes_tensor mask;    /* the last graph's input (positions + 1) */
     stapes_tensor logits;  /* the last graph's output (classes) */
     stapes_tensor history; /* int32 (most_tokens), the runtime's own */
