@@ -97,7 +97,7 @@ def _package(request: BuildRequest, notify: Notify) -> SpeechPackage | None:
         return None
     if is_package(request.source):
         return load_package(request.source)
-    manifest = pipeline.calibration_manifest(request.calibration)
+    manifest = pipeline.calibration_manifest(request.calibration, request.recipe)
     return pipeline.quantize(request.source, manifest, request.recipe, notify)
 
 

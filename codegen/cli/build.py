@@ -9,14 +9,17 @@ from typing import Annotated
 import typer
 
 from codegen.cli._options import (
+    BlockSize,
     Calibration,
     Data,
     Force,
     Jobs,
     Json,
+    Method,
     Mode,
     Recipe,
     TargetName,
+    WeightBits,
     Weights,
 )
 from codegen.cli._output import page, say
@@ -29,6 +32,9 @@ def command(
     target: TargetName,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for everything.")],
     mode: Mode = None,
+    weight_bits: WeightBits = None,
+    block_size: BlockSize = None,
+    method: Method = None,
     recipe: Recipe = None,
     calibration: Calibration = None,
     data: Data = None,
@@ -53,7 +59,7 @@ def command(
     request = build.BuildRequest(
         source,
         pipeline.find_target(target),
-        pipeline.find_recipe(mode, recipe),
+        pipeline.find_recipe(mode, recipe, weight_bits, block_size, method),
         calibration,
         data,
         name,

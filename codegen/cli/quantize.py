@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from codegen.cli._options import Calibration, Force, Mode, Recipe
+from codegen.cli._options import (
+    BlockSize,
+    Calibration,
+    Force,
+    Method,
+    Mode,
+    Recipe,
+    WeightBits,
+)
 from codegen.cli._output import say
 
 
@@ -17,6 +25,9 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", help="The package's folder.")],
     calibration: Calibration = None,
     mode: Mode = None,
+    weight_bits: WeightBits = None,
+    block_size: BlockSize = None,
+    method: Method = None,
     recipe: Recipe = None,
     force: Force = False,
 ) -> None:
@@ -24,9 +35,9 @@ def command(
     from codegen import pipeline
     from codegen.package import save_package
 
-    package = pipeline.quantize(
-        source, pipeline.calibration_manifest(calibration), pipeline.find_recipe(mode, recipe), say
-    )
+    wanted = pipeline.find_recipe(mode, recipe, weight_bits, block_size, method)
+    manifest = pipeline.calibration_manifest(calibration, wanted)
+    package = pipeline.quantize(source, manifest, wanted, say)
     save_package(package, output, overwrite=force)
     sizes = ", ".join(f"{g.name}.tflite {len(g.data):,} bytes" for g in package.graphs)
     print(f"{output}: {package.recipe['mode']}, {sizes}; sha256 {package.graphs[0].sha256}")

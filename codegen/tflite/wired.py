@@ -51,9 +51,11 @@ def check_wired(package: SpeechPackage, graphs: Sequence[Graph]) -> None:
         for name, tensor in (*taken.items(), *given.items()):
             that(
                 tensor.dtype == "float32"
-                or tensor.dtype in ("int8", "int16")
-                and tensor.quantization is not None
-                and len(tensor.quantization.scales) == 1,
+                or (
+                    tensor.dtype in ("int8", "int16")
+                    and tensor.quantization is not None
+                    and len(tensor.quantization.scales) == 1
+                ),
                 f"{name} of {part.name} is {tensor.dtype}, quantized int8 or int16, or float32 is"
                 " needed",
             )
