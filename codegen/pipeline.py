@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codegen import encoder_decoder
-from codegen.errors import StapesError, UserError
+from codegen.errors import UserError
 from codegen.graph import Graph, Tensor
 from codegen.measure import front_end, read_clips, window_features
 from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from codegen.emit.inputs import EmitInputs
     from codegen.emit.speech import SpeechInputs
     from codegen.evaluate.corpus import Clip
-    from codegen.evaluate.engines import EngineFactory
+    from codegen.models import SpeechModel
     from codegen.ptq.recipe import Recipe
 
 #: A caller who feeds PCM as it arrives holds 10 ms of it.
@@ -99,7 +100,7 @@ def packaged_model(package: SpeechPackage) -> Model:
 
 
 def quantize(
-    source: Path,
+    source: str | Path,
     manifest: Path | None,
     recipe: Recipe,
     notify: Notify = lambda _: None,
@@ -109,17 +110,17 @@ def quantize(
 ) -> SpeechPackage:
     """Export the checkpoint in `source`, calibrate on the manifest's recordings, make integers.
 
-    dynamic8 takes None for the manifest. Raises UserError for a wrong checkpoint, manifest or
-    recipe.
+    `source` is a folder, or a model of the hub as ORG/NAME[@REVISION]; dynamic8 takes None for the
+    manifest. Raises UserError for a wrong checkpoint, window, language, manifest or recipe.
     """
     from codegen.evaluate.corpus import read_manifest
-    from codegen.models import load_model
+    from codegen.evaluate.split import cut
     from codegen.tflite.convert import convert
     from codegen.tflite.quantize import quantize as quantized
     from codegen.tflite.read import read
 
     clips = read_manifest(manifest) if manifest is not None else ()
-    model = load_model(source, window_samples, language)
+    model, origin = load_checkpoint(str(source), window_samples, language, notify)
     package = SpeechPackage(
         name=model.name,
         graphs=(),
@@ -129,7 +130,7 @@ def quantize(
         vocabulary=model.vocabulary,
         recipe=recipe.as_dict(),
         calibration=_calibration(manifest, clips),
-        source={"name": model.name, "sha256": model.sha256},
+        source={"name": model.name, **origin, "sha256": model.sha256},
         window_samples=model.window_samples,
     )
     recordings = read_clips(package, clips, model.front_end.sample_rate_hz)
@@ -140,6 +141,8 @@ def quantize(
             f"'{model.name}' in {recipe.mode}: a model of one graph runs in integers here. Use"
             " --mode static8 or static16."
         )
+    rate = model.front_end.sample_rate_hz
+    pieces = [piece for pcm in recordings for piece in cut(pcm, model.window_samples, rate)]
     graphs = []
     for graph in model.graphs:
         notify(f"exporting {graph.name} as a float .tflite")
@@ -153,7 +156,7 @@ def quantize(
             return {tensor.name: values.reshape(tensor.shape)}
 
         notify(f"calibrating {graph.name} on {len(clips)} recordings and quantizing")
-        data = quantized(exported, map(features, recordings), recipe)
+        data = quantized(exported, map(features, pieces), recipe)
         graphs.append(PackagedGraph(graph.name, graph.phase, data, exported))
     return replace(package, graphs=tuple(graphs))
 
@@ -166,6 +169,22 @@ def _calibration(manifest: Path | None, clips: Sequence[Clip]) -> dict[str, str 
         return {}
     source = manifest.parent.name or manifest.name
     return {"utterances": len(clips), "source": source, "sha256": digest(tuple(clips))}
+
+
+def load_checkpoint(
+    source: str, window_samples: int | None, language: str | None, notify: Notify
+) -> tuple[SpeechModel, dict[str, str]]:
+    """The checkpoint, and what package.json says of where it came from."""
+    from codegen.models import find_checkpoint, load_model
+
+    checkpoint = find_checkpoint(source, notify)
+    model = load_model(checkpoint.folder, window_samples, language)
+    if checkpoint.name is not None:
+        model = replace(model, name=checkpoint.name)
+    if window_samples not in (None, model.window_samples):
+        seconds = model.window_samples / model.front_end.sample_rate_hz
+        notify(f"the window is rounded up to {seconds:g} s, whole frames of the model")
+    return model, checkpoint.origin
 
 
 def compile_model(model: Model, target: Target) -> Compiled:
@@ -286,35 +305,6 @@ def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInp
     )
 
 
-@contextmanager
-def native_engine(package: SpeechPackage) -> Iterator[EngineFactory]:
-    """The package's C, compiled for this computer in a folder that goes away again."""
-    from codegen.emit.project import emit
-    from codegen.evaluate.native import Native
-    from codegen.toolchain.project import build
-
-    with tempfile.TemporaryDirectory(prefix="stapes-native-") as scratch:
-        folder = Path(scratch) / "project"
-        emit(emit_inputs(compile_model(packaged_model(package), load_target("host"))), folder)
-        yield Native(_Transcribe(folder, build(folder)))
-
-
-@dataclass(frozen=True)
-class _Transcribe:
-    """Runs a compiled project on one recording; raises StapesError unless it says ok."""
-
-    folder: Path
-    firmware: Path
-
-    def __call__(self, pcm: bytes) -> str:
-        from codegen.toolchain.project import run
-
-        (record,) = run(self.folder, [pcm], firmware=self.firmware)
-        if record.status != 0:
-            raise StapesError(f"the compiled model says: {record.status_text}")
-        return record.text
-
-
 def linked_footprint(
     elf: Path, compiled: Compiled, name: str | None = None, weights: str = "auto"
 ) -> Footprint:
@@ -373,3 +363,19 @@ def calibration_manifest(path: Path | None, recipe: Recipe) -> Path | None:
             "`python -m examples.commands_ctc.data FOLDER` makes some for the bundled checkpoint"
         )
     return path
+
+
+def find_window(text: str | None) -> int | None:
+    """The samples of a window that --window gives in seconds; raises UserError for anything else.
+
+    >>> find_window("2.5s")
+    40000
+    """
+    from codegen.models import SAMPLE_RATE_HZ
+
+    if text is None:
+        return None
+    seconds = re.fullmatch(r"([0-9]{1,4}(\.[0-9]{1,6})?) ?s", text)
+    if seconds is None:
+        raise UserError(f"--window is {text!r:.40}; give seconds, such as 5s or 2.5s")
+    return math.ceil(Fraction(seconds[1]) * SAMPLE_RATE_HZ)

@@ -15,19 +15,25 @@ from codegen.cli._options import (
     Force,
     Jobs,
     Json,
+    Language,
     Method,
     Mode,
     Recipe,
     TargetName,
     WeightBits,
     Weights,
+    Window,
 )
 from codegen.cli._output import page, say
 
 
 def command(
     source: Annotated[
-        Path, typer.Argument(help="A checkpoint's folder, a speech package, or a .tflite file.")
+        str,
+        typer.Argument(
+            help="A checkpoint (a folder, or a model of the Hugging Face hub as ORG/NAME or "
+            "ORG/NAME@REVISION), a speech package, or a .tflite file."
+        ),
     ],
     target: TargetName,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for everything.")],
@@ -36,6 +42,8 @@ def command(
     block_size: BlockSize = None,
     method: Method = None,
     recipe: Recipe = None,
+    window: Window = None,
+    language: Language = None,
     calibration: Calibration = None,
     data: Data = None,
     name: Annotated[
@@ -64,6 +72,8 @@ def command(
         data,
         name,
         jobs,
+        pipeline.find_window(window),
+        language,
         weights,
     )
     report = build.build(request, output, overwrite=force, notify=say)

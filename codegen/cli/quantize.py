@@ -12,16 +12,24 @@ from codegen.cli._options import (
     BlockSize,
     Calibration,
     Force,
+    Language,
     Method,
     Mode,
     Recipe,
     WeightBits,
+    Window,
 )
 from codegen.cli._output import say
 
 
 def command(
-    source: Annotated[Path, typer.Argument(help="A checkpoint: config.json, model.safetensors.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A checkpoint: a folder with config.json and model.safetensors, or a model of the "
+            "Hugging Face hub as ORG/NAME or ORG/NAME@REVISION."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The package's folder.")],
     calibration: Calibration = None,
     mode: Mode = None,
@@ -29,6 +37,8 @@ def command(
     block_size: BlockSize = None,
     method: Method = None,
     recipe: Recipe = None,
+    window: Window = None,
+    language: Language = None,
     force: Force = False,
 ) -> None:
     """Make a speech package of integers from a checkpoint."""
@@ -36,8 +46,14 @@ def command(
     from codegen.package import save_package
 
     wanted = pipeline.find_recipe(mode, recipe, weight_bits, block_size, method)
-    manifest = pipeline.calibration_manifest(calibration, wanted)
-    package = pipeline.quantize(source, manifest, wanted, say)
+    package = pipeline.quantize(
+        source,
+        pipeline.calibration_manifest(calibration, wanted),
+        wanted,
+        say,
+        window_samples=pipeline.find_window(window),
+        language=language,
+    )
     save_package(package, output, overwrite=force)
     sizes = ", ".join(f"{g.name}.tflite {len(g.data):,} bytes" for g in package.graphs)
     print(f"{output}: {package.recipe['mode']}, {sizes}; sha256 {package.graphs[0].sha256}")

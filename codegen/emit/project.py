@@ -44,13 +44,12 @@ def project_files(inputs: EmitInputs) -> dict[str, bytes]:
     """Every file of the project by its path, sorted; a pure function of `inputs`."""
     model = model_context(inputs)
     board = load_board(inputs.target.board)
-    speech = inputs.speech is not None
     kernels = dict.fromkeys(step.kernel for program in inputs.programs for step in program.steps)
     sources = inputs.speech.sources if inputs.speech else ()
     runtime = runtime_files(
         kernels, inputs.target, speech=sources, incbin=_is_binary(inputs, model)
     )
-    hand = board_files(board, speech=speech)
+    hand = board_files(board, inputs.speech.records if inputs.speech else ("records_tensors",))
     layout = lay_out(inputs.target, board, model.bound_bytes) if board.machine else None
     values = {
         "model": model,

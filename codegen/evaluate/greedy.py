@@ -35,6 +35,12 @@ from numpy.typing import NDArray
 
 #: Takes a token and the number of the step, gives the logits (words,).
 Step = Callable[[int, int], NDArray[Any]]
+#: Told the logits of each step behind the start, and the token chosen from them.
+Observe = Callable[[NDArray[Any], int], None]
+
+
+def unobserved(logits: NDArray[Any], token: int) -> None:
+    """Observes nothing."""
 
 
 def is_silent(pcm: NDArray[np.int16], silence: int) -> bool:
@@ -85,7 +91,9 @@ def repeated(tokens: Sequence[int], repeat_tokens: int, repeat_period: int) -> i
     return 0
 
 
-def greedy_tokens(rule: Mapping[str, Any], steps: int, step: Step) -> tuple[int, ...]:
+def greedy_tokens(
+    rule: Mapping[str, Any], steps: int, step: Step, observe: Observe = unobserved
+) -> tuple[int, ...]:
     """The tokens of the text, by rules 3, 5 and 6, within `steps` steps."""
     tokens: list[int] = []
     start = list(rule["start"])
@@ -96,8 +104,10 @@ def greedy_tokens(rule: Mapping[str, Any], steps: int, step: Step) -> tuple[int,
         if number < len(start) - 1:
             continue
         first = rule["begin_suppress"] if not tokens else ()
-        chosen = choose(logits, {*rule["suppress"], *first})
-        if chosen in (None, rule["end"]):
+        greatest = choose(logits, {*rule["suppress"], *first})
+        chosen = rule["end"] if greatest is None else greatest
+        observe(logits, chosen)
+        if chosen == rule["end"]:
             break
         tokens.append(chosen)
         surplus = repeated(tokens, rule["repeat_tokens"], rule["repeat_period"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,13 @@ from codegen.errors import StapesError, UserError
 from codegen.footprint import predict as predict_module
 from codegen.footprint.elf import NOWHERE, model_prefixes, read_elf
 from codegen.footprint.fit import check_fit, fits
-from codegen.footprint.predict import greedy_rows, predict, speech_rows
+from codegen.footprint.predict import (
+    WEIGHTS_SECTION,
+    greedy_rows,
+    predict,
+    speech_rows,
+    with_weights_file,
+)
 from codegen.footprint.stack import worst_stack
 from codegen.frontend.log_mel import LogMel
 from codegen.frontend.raw_pcm import RawPcm
@@ -324,16 +331,17 @@ def test_greedy_decoding_adds_its_tables() -> None:
 
 
 def test_a_file_of_weights_is_rows_of_its_own_region() -> None:
+    regions = (*TARGET.regions, Region("octal", "flash", 0x7000_0000, 4096, "-"))
     before = Footprint(
         (
-            FootprintRow("weights", WEIGHTS_SECTION, "ddr", 100, "constant"),
-            FootprintRow("table x", WEIGHTS_SECTION, "ddr", 40, "constant"),
-            FootprintRow("stack", ".stack", "dtcm", 8, "ram"),
+            FootprintRow("weights", WEIGHTS_SECTION, "flash", 100, "constant"),
+            FootprintRow("table x", WEIGHTS_SECTION, "flash", 40, "constant"),
+            FootprintRow("stack", ".stack", "ram", 8, "ram"),
         )
     )
-    after = with_weights_file(before, replace(TARGET, weights="sram"), 64 + 144)
-    assert after.total_bytes("sram") == 208
-    assert after.total_bytes("ddr") == 20  # stapes_weights
+    after = with_weights_file(before, replace(TARGET, regions=regions, weights="octal"), 64 + 144)
+    assert after.total_bytes("octal") == 208
+    assert after.total_bytes("flash") == 20  # stapes_weights
     assert after.component_bytes("table x") == 40
     assert after.component_bytes("weights header") == 64 + 4
-    assert after.total_bytes("dtcm") == 8
+    assert after.total_bytes("ram") == 8
