@@ -96,7 +96,7 @@ def model_context(inputs: EmitInputs) -> ModelContext:
     speech = None
     if inputs.speech:
         places = [names.places() for names in every]
-        speech = speech_context(inputs.speech, inputs.name, inputs.programs, places)
+        speech = speech_context(inputs.speech, inputs.name, inputs.programs, places, data)
         data += speech.data
     bound = data if inputs.weights == "bin" else []
     payload, pieces = pack(bound, ALIGNMENT_BYTES)

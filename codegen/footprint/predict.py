@@ -99,7 +99,7 @@ def _kept_bytes(programs: Sequence[Program], plan: MemoryPlan, region: str) -> d
 def greedy_rows(
     target: Target,
     heard: Heard,
-    tables: Mapping[str, np.ndarray],
+    tables: Mapping[str, Sequence[np.ndarray]],
     words: Sequence[bytes],
     states: int,
     text_bytes: int,
@@ -107,7 +107,8 @@ def greedy_rows(
 ) -> tuple[FootprintRow, ...]:
     """What a front end and greedy decoding add: tables, the vocabulary, text, the caller's PCM.
 
-    `states` is the number of state buffers, which lie in the arena.
+    `tables` are the arrays of each that the programs do not have already, `states` the number of
+    state buffers, which lie in the arena.
     """
     stored = partial(
         FootprintRow, section=WEIGHTS_SECTION, region=target.constants, kind="constant"
@@ -115,7 +116,10 @@ def greedy_rows(
     description = _SPEECH_BYTES + heard[0] + _GREEDY_BYTES
     description += len(tables) * _ROW_TABLE_BYTES + states * _ROW_STATE_BYTES
     rows = [
-        *(stored(f"table {name}", size_bytes=table.nbytes) for name, table in tables.items()),
+        *(
+            stored(f"table {name}", size_bytes=sum(each.nbytes for each in arrays))
+            for name, arrays in tables.items()
+        ),
         stored("vocabulary", size_bytes=sum(map(len, words)) + 4 * len(words)),
         _front_end_row(target, heard),
         FootprintRow(

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +105,24 @@ def weights(
     if dtype == "int4":
         data >>= 4
     return Tensor("", shape, dtype, Quantization(scales, (0,) * count, axis), data)
+
+
+def blocks(rng: np.random.Generator, shape: tuple[int, int], size: int) -> Tensor:
+    """int4 weights in blocks of `size`, with scales that float16 and bfloat16 share."""
+    count = shape[0] * shape[1] // size
+    scales = tuple(
+        float(rng.integers(128, 256)) * 2.0 ** -integer(rng, 9, 18) for _ in range(count)
+    )
+    data = values(rng, shape, "int8") >> 4
+    return Tensor("", shape, "int4", Quantization(scales, (0,) * count, 0, size), data)
+
+
+def tamed(source: Tensor) -> Tensor:
+    """`source` with scales times a power of two, so that outputs are about as large as inputs."""
+    reach = max(affine(source).scales) * (7 if source.dtype == "int4" else 127)
+    factor = 2.0 ** -round(math.log2(reach * math.sqrt(source.elements / source.shape[0])))
+    scales = tuple(scale * factor for scale in affine(source).scales)
+    return replace(source, quantization=replace(affine(source), scales=scales))
 
 
 def bias(

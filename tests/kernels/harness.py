@@ -161,14 +161,22 @@ def _random(rng: np.random.Generator, tensor: Tensor) -> np.ndarray:
     return np.asarray(rng.integers(least, most, tensor.shape, dtype, endpoint=True))
 
 
-class Reference:
-    """LiteRT's reference kernels on a .tflite file."""
+def is_hybrid(graph: Graph) -> bool:
+    """Whether float32 activations meet integer weights."""
+    return any(t.data is not None and t.dtype in ("int4", "int8") for t in graph.tensors) and any(
+        graph.tensors[index].dtype == "float32" for index in graph.inputs
+    )
 
-    def __init__(self, data: bytes) -> None:
+
+class Reference:
+    """LiteRT's reference kernels on a .tflite file; XNNPACK's for hybrid arithmetic."""
+
+    def __init__(self, data: bytes, xnnpack: bool = False) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+        kernels = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_REF
         self._interpreter = Interpreter(
-            model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+            model_content=data, experimental_op_resolver_type=kernels, num_threads=1
         )
         self._interpreter.allocate_tensors()
         self._inputs: list[Mapping[str, int]] = self._interpreter.get_input_details()

@@ -17,7 +17,14 @@ import pytest
 from codegen.lower import lower
 from codegen.registry import plugins
 from codegen.tflite.write import write
-from tests.kernels.harness import SANITIZE, Reference, Runner, build_library, random_inputs
+from tests.kernels.harness import (
+    SANITIZE,
+    Reference,
+    Runner,
+    build_library,
+    is_hybrid,
+    random_inputs,
+)
 
 CASES = 120
 INPUTS = 5
@@ -51,7 +58,7 @@ def test_operator_equals_reference(name: str, library: ctypes.CDLL) -> None:
     for number, graph in enumerate(islice(module.cases(rng), CASES)):
         # Some operators stand in no file, but for those that a pass makes them of.
         graph = getattr(module, "decomposed", lambda same: same)(graph)
-        reference = Reference(write(graph))
+        reference = Reference(write(graph), xnnpack=is_hybrid(graph))
         runner = Runner(library, graph, lower(graph, None))
         seen.add(graph.tensors[graph.outputs[0]].dtype)
         for inputs in islice(inputs_of(rng, graph), INPUTS):

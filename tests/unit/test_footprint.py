@@ -322,7 +322,7 @@ def test_a_repeating_program_has_its_caches_as_rows() -> None:
 def test_greedy_decoding_adds_its_tables() -> None:
     table = np.zeros((10, 4), np.int16)
     heard = (48, {"sine": np.zeros(3, np.int16)})
-    rows = greedy_rows(TARGET, heard, {"embedding": table}, (b"", b"ab"), 3, 100, 320)
+    rows = greedy_rows(TARGET, heard, {"embedding": [table]}, (b"", b"ab"), 3, 100, 320)
     sizes = {row.component: row.size_bytes for row in rows}
     assert sizes["table embedding"] == 80
     assert sizes["vocabulary"] == 2 + 8
