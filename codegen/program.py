@@ -45,6 +45,12 @@ class Constant:
         return int(self.values.nbytes)
 
 
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether both are the same bytes of the same type, so that C needs them once."""
+    alike = (one.dtype, one.size) == (other.dtype, other.size)
+    return alike and one.tobytes() == other.tobytes()
+
+
 @dataclass(frozen=True)
 class Params:
     """A kernel's const parameter struct: every field is 32 bits wide (int32_t, float, pointer)."""

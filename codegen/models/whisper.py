@@ -17,8 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codegen.errors import UserError
-from codegen.models._front_ends import WhisperMel
-from codegen.models._graphs import GUARD, SILENCE, Sizes, adjacency, model_graphs, state_buffers
+from codegen.frontend.whisper_mel import HOP_SAMPLES, WhisperMel
+from codegen.models._graphs import (
+    GUARD,
+    SAMPLE_RATE_HZ,
+    SILENCE,
+    Sizes,
+    adjacency,
+    checked_window,
+    model_graphs,
+    state_buffers,
+)
 from codegen.models._layers import convolution, layers, linear
 from codegen.models._source import Settings, Source, Weights
 from codegen.models._speech_model import MASKED, SpeechModel
@@ -27,11 +36,7 @@ if TYPE_CHECKING:
     import torch
 
 MODEL_TYPE = "whisper"
-#: The step from PCM to quantized packages exists for families that say so.
-QUANTIZABLE = False
 
-SAMPLE_RATE_HZ = 16000
-HOP_SAMPLES = 160
 #: Samples an encoder frame: the second convolution has stride 2.
 FRAME_SAMPLES = 2 * HOP_SAMPLES
 #: Half of the decoder's 448 positions are for what is said in 30 s; the rest is for a prompt.
@@ -60,7 +65,8 @@ def load_source(
     source = Source(folder)
     shape = _Shape(source.config)
     longest = shape.source_positions * FRAME_SAMPLES
-    window = _checked_window(longest if window_samples is None else window_samples, longest, folder)
+    wanted = longest if window_samples is None else window_samples
+    window = checked_window(wanted, FRAME_SAMPLES, 2, longest, folder)
     decoding = _decoding(source, shape, language)
     positions = min(tokens_of(window), shape.target_positions)
     frames = window // FRAME_SAMPLES
@@ -72,7 +78,6 @@ def load_source(
         "model.decoder.embed_positions.weight", shape.target_positions, shape.width
     )
     weights.done(_EMBEDDING)
-    mel = WhisperMel(SAMPLE_RATE_HZ, hop_samples=HOP_SAMPLES, bands=shape.bands)
     row_widths = dict.fromkeys(("embedding", "position"), shape.width)
     timestamps = source.generation.token("no_timestamps_token_id", shape.vocabulary) + 1
     tokens = source.tokens(shape.vocabulary, optional_from=timestamps)
@@ -82,7 +87,7 @@ def load_source(
             (encoder, "mel", (1, 2 * frames, 1, shape.bands)), cross, (decoder, row_widths), sizes
         ),
         phases=("encoder", "cross", "decoder"),
-        front_end=mel,
+        front_end=WhisperMel(shape.bands),
         decoding=decoding | {"most_tokens": positions},
         vocabulary=tuple(token.decode("latin-1") for token in tokens),
         window_samples=window,
@@ -128,17 +133,6 @@ class _Shape:
             raise config.fail(f"d_model {self.width} does not divide into {self.heads} heads")
 
 
-def _checked_window(samples: int, longest: int, folder: Path) -> int:
-    if samples % FRAME_SAMPLES or not 2 * FRAME_SAMPLES <= samples <= longest:
-        raise UserError(
-            f"{folder}: a window of {samples} samples ({samples / SAMPLE_RATE_HZ:.3g} s) was asked"
-            f" for; this model takes multiples of {FRAME_SAMPLES} from {2 * FRAME_SAMPLES} to"
-            f" {longest} samples ({longest / SAMPLE_RATE_HZ:.3g} s at {SAMPLE_RATE_HZ} Hz): choose"
-            " a window in that range."
-        )
-    return samples
-
-
 def _decoding(source: Source, shape: _Shape, language: str | None) -> dict[str, Any]:
     """The decoding rule: greedy, without timestamps, transcribing `language`."""
     given, size = source.generation, shape.vocabulary
@@ -175,7 +169,7 @@ def _named_token(source: Source, key: str, name: str, size: int) -> int:
         known = ", ".join(str(k).strip("<|>") for k in table) if isinstance(table, dict) else "none"
         raise UserError(
             f"{source.generation.path}: {key} has no {name!r:.40}; a multilingual model needs a"
-            f" language: choose one of {known:.600}."
+            f" language: choose one of {known:.600} with --language."
         )
     return number
 
