@@ -21,6 +21,8 @@ WEIGHTS_SECTION = ".stapes_weights"
 STACK_SECTION = ".stack"
 CONSTANTS_SECTION = ".rodata"
 VARIABLES_SECTION = ".bss"
+#: The component of stapes_model and what it points to.
+DESCRIPTION = "model description"
 #: That of rows that stand for a file of weights, which no linker sees.
 WEIGHTS_FILE_SECTION = "[weights file]"
 #: The section's name of rows that stand for the caller's memory, wherever it may be.
@@ -59,7 +61,7 @@ def predict(
         constant("weights", WEIGHTS_SECTION, size_bytes=weights_bytes(programs)),
         constant("kernel parameters", CONSTANTS_SECTION, size_bytes=params_bytes(programs)),
         constant(
-            "model description",
+            DESCRIPTION,
             CONSTANTS_SECTION,
             size_bytes=description_bytes(programs, len(plan.arena_bytes)),
         ),
@@ -164,15 +166,16 @@ def with_weights_file(footprint: Footprint, target: Target, file_bytes: int) -> 
 
     What the file holds has its rows in the file's region; its header and padding are a row too.
     """
-    description = FootprintRow(
-        "model description", CONSTANTS_SECTION, target.constants, _WEIGHTS_BYTES, "constant"
-    )
     there = partial(replace, section=WEIGHTS_FILE_SECTION, region=target.weights_region)
     held = [there(row) for row in footprint.rows if row.section == WEIGHTS_SECTION]
+    kept = [
+        replace(row, size_bytes=row.size_bytes + _WEIGHTS_BYTES * (row.component == DESCRIPTION))
+        for row in footprint.rows
+        if row.section != WEIGHTS_SECTION
+    ]
     rest = file_bytes - sum(row.size_bytes for row in held)
-    header = there(replace(description, component="weights header", size_bytes=rest))
-    kept = [row for row in footprint.rows if row.section != WEIGHTS_SECTION]
-    return replace(footprint, rows=(*kept, description, *held, header))
+    header = FootprintRow("weights' header and padding", "", "", rest, "constant")
+    return replace(footprint, rows=(*kept, *held, there(header)))
 
 
 def weights_bytes(programs: Sequence[Program]) -> int:

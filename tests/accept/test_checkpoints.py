@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.agreement import agreement
 from benchmarks.checkpoints import checkpoint
 from benchmarks.speech import CALIBRATION, calibration, normalised, write_set
+from benchmarks.subjects import package_case
 from codegen.models import ModelGraph, SpeechModel, load_float_model
+from codegen.package import load_package
 from codegen.tflite.convert import convert
 from codegen.tflite.read import read
 from tests.e2e._stapes import stapes
@@ -232,3 +235,7 @@ def test_moonshine_in_integers_hears_what_the_floats_hear(
     assert report["baseline"]["wer"] <= 25
     # of 93 words; the bound is for a corpus, this is a check that nothing broke
     assert abs(report["difference"]["points"]) <= 6
+    case = package_case(load_package(tmp_path / "package"), recordings[:3])
+    assert all(case.texts)
+    for target in ("host", "mps3-an547"):
+        assert agreement(case, target, "bin").complete

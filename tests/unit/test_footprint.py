@@ -336,12 +336,13 @@ def test_a_file_of_weights_is_rows_of_its_own_region() -> None:
         (
             FootprintRow("weights", WEIGHTS_SECTION, "flash", 100, "constant"),
             FootprintRow("table x", WEIGHTS_SECTION, "flash", 40, "constant"),
+            FootprintRow("model description", ".rodata", "flash", 30, "constant"),
             FootprintRow("stack", ".stack", "ram", 8, "ram"),
         )
     )
     after = with_weights_file(before, replace(TARGET, regions=regions, weights="octal"), 64 + 144)
     assert after.total_bytes("octal") == 208
-    assert after.total_bytes("flash") == 20  # stapes_weights
+    assert after.total_bytes("flash") == 30 + 20  # stapes_weights
     assert after.component_bytes("table x") == 40
-    assert after.component_bytes("weights header") == 64 + 4
+    assert after.component_bytes("weights' header and padding") == 64 + 4
     assert after.total_bytes("ram") == 8
