@@ -302,3 +302,14 @@ def test_float_graphs_that_do_not_fit_are_refused(
 def test_blocks_that_do_not_divide_the_width_are_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="rows of 16 weights are not whole blocks"):
         pipeline.quantize(folder / "tiny", None, Recipe("dynamic8", 4, 32))
+
+
+def test_static16_takes_int4_weights_and_keeps_the_head(folder: Path) -> None:
+    recipe = Recipe("static16", 4, 0, ("round_mse",))
+    made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+    (step,) = encoder_decoder.read_graphs(made)[-1:]
+    matrices = [o for o in step.operators if o.kind == "FULLY_CONNECTED"]
+    bits = {o.outputs[0]: step.tensors[o.inputs[1]].dtype for o in matrices}
+    assert bits.pop(step.outputs[0]) == "int8"
+    assert set(bits.values()) == {"int4"}
+    assert recognizer(made, "reference")()(_noise(1, RATE))
