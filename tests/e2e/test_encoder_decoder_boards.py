@@ -16,6 +16,7 @@ import pytest
 
 from codegen import pipeline
 from codegen.emit.project import emit
+from codegen.footprint.predict import WEIGHTS_SECTION
 from codegen.measure import recognizer
 from codegen.package import SpeechPackage
 from codegen.ptq.recipe import Recipe
@@ -121,10 +122,15 @@ def test_dynamic8_gives_the_same_bits_on_the_host_and_the_board(
         assert compiled.footprint.component_bytes("KV cache") == 2 * 2 * 2 * 35 * 8 * 4
         assert compiled.footprint.component_bytes("table embedding") == 0
         emit(replace(pipeline.emit_inputs(compiled, "tiny"), weights="incbin"), tmp_path / target)
-        records = run(tmp_path / target, sent, firmware=build(tmp_path / target))
+        firmware = build(tmp_path / target)
+        records = run(tmp_path / target, sent, firmware=firmware)
         assert [record.status_text for record in records] == ["ok"] * len(RECORDINGS)
         found.append([(record.text, record.outputs) for record in records])
     assert found[0] == found[1]
+    linked = pipeline.linked_footprint(firmware, compiled, "tiny", "incbin")
+    stored = [row for row in compiled.footprint.rows if row.section == WEIGHTS_SECTION]
+    padding = linked.component_bytes("weights") - sum(row.size_bytes for row in stored)
+    assert 0 <= padding < 16
     engine = recognizer(package, "reference")()
     same = sum(text == engine(pcm) for (text, _), pcm in zip(found[0], RECORDINGS, strict=True))
     assert same >= len(RECORDINGS) - 1, "logits of a random network lie close together"
