@@ -22,6 +22,7 @@ from codegen.models._graphs import GUARD, SILENCE, Sizes, adjacency, model_graph
 from codegen.models._layers import convolution, layers, linear
 from codegen.models._source import Settings, Source, Weights
 from codegen.models._speech_model import MASKED, SpeechModel
+from codegen.models._wide import wide_layers
 
 if TYPE_CHECKING:
     import torch
@@ -199,12 +200,13 @@ def _attention(weights: Weights, path: str, shape: _Shape) -> dict[str, Any]:
     }
 
 
-def _feed(weights: Weights, path: str, shape: _Shape) -> dict[str, Any]:
+def _feed(weights: Weights, path: str, shape: _Shape, wide: bool = False) -> dict[str, Any]:
     up = _linear(weights, f"{path}.fc1", shape.inner, shape.width)
     down = _linear(weights, f"{path}.fc2", shape.width, shape.inner)
+    feed = wide_layers()["WideFeedForward"] if wide else layers()["FeedForward"]
     return {
         "feed_norm": _norm(weights, f"{path}.final_layer_norm", shape.width),
-        "feed": layers()["FeedForward"](up, down),
+        "feed": feed(up, down),
     }
 
 
@@ -218,7 +220,8 @@ def _encoder(weights: Weights, shape: _Shape, frames: int, at_once: int) -> Any:
             "attention_norm": _norm(weights, f"{path}.self_attn_layer_norm", width),
             "attention": layers()["Attention"](parts, shape.heads, None, at_once),
         }
-        found.append(layers()["EncoderLayer"](parts | _feed(weights, path, shape)))
+        last = n == shape.encoder_layers - 1
+        found.append(layers()["EncoderLayer"](parts | _feed(weights, path, shape, wide=last)))
     positions = weights.take("model.encoder.embed_positions.weight", shape.source_positions, width)
     stem = _stem_class()(
         *(
@@ -228,7 +231,11 @@ def _encoder(weights: Weights, shape: _Shape, frames: int, at_once: int) -> Any:
         ),
         positions[:frames].clone(),
     )
-    return layers()["Encoder"](stem, found, _norm(weights, "model.encoder.layer_norm", width))
+    norm = wide_layers()["WideNorm"](
+        weights.take("model.encoder.layer_norm.weight", width),
+        weights.take("model.encoder.layer_norm.bias", width),
+    )
+    return layers()["Encoder"](stem, found, norm)
 
 
 def _decoder(weights: Weights, shape: _Shape) -> tuple[Any, Any]:
