@@ -17,6 +17,7 @@ from codegen.wiring import GREEDY_KEYS, MASK, Table
 if TYPE_CHECKING:
     from codegen.evaluate.engines import Engine
     from codegen.evaluate.loop import Loop, Network
+    from codegen.evaluate.trace import Traced
     from codegen.frontend._kinds import FrontEnd
     from codegen.models import SpeechModel
     from codegen.ptq.calibrate import Range
@@ -120,8 +121,9 @@ def quantize(
 
 def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence[Any]) -> None:
     """Run the float graphs over every recording, through the decoding loop."""
-    from codegen.evaluate.greedy import most_steps
+    from codegen.evaluate.greedy import is_silent, most_steps
     from codegen.evaluate.loop import Loop, Network
+    from codegen.evaluate.split import cut
 
     rule, spec = model.decoding, model.front_end
     loop = Loop(
@@ -136,9 +138,12 @@ def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence
         (np.float32(rule["float_masked"]), np.float32(0)),
         rule,
     )
-    for pcm in recordings:
+    rate = spec.sample_rate_hz
+    for pcm in (piece for whole in recordings for piece in cut(whole, model.window_samples, rate)):
+        if is_silent(pcm, rule["silence"]):
+            continue
         rows = spec.normalized(spec.rows(pcm, model.window_samples))
-        loop.tokens(rows, most_steps(rule, len(pcm), spec.sample_rate_hz))
+        loop.tokens(rows, most_steps(rule, len(pcm), rate))
 
 
 def check_audible(recordings: Sequence[np.ndarray], silence: int) -> None:
@@ -226,18 +231,26 @@ class Transcriber:
 
     def __call__(self) -> Engine:
         """A new engine with interpreters of its own."""
+        traced = self.traced()
+        return lambda pcm: traced(pcm)[0]
+
+    def traced(self) -> Traced:
+        """The same engine, giving what a Trace noted of the steps beside the text."""
         from codegen.evaluate.greedy import detokenized, is_silent, most_steps
+        from codegen.evaluate.trace import Trace
 
         package, rule, spec = self.package, self.package.decoding, front_end(self.package)
         loop, dtype = self._loop()
 
-        def engine(pcm: np.ndarray) -> str:
+        def engine(pcm: np.ndarray) -> tuple[str, bytes]:
+            trace = Trace(rule["end"])
             if is_silent(pcm, rule["silence"]):
-                return ""
+                return "", trace.data
             rows = spec.rows(pcm, package.window_samples)
             taken = spec.normalized(rows) if self.floats else spec.quantized(rows, dtype)
             steps = most_steps(rule, len(pcm), spec.sample_rate_hz)
-            return detokenized(loop.tokens(taken, steps), package.vocabulary)
+            tokens = loop.tokens(taken, steps, trace)
+            return detokenized(tokens, package.vocabulary), trace.data
 
         return engine
 

@@ -120,6 +120,15 @@ def c_array(values: np.ndarray, indent: int = 4) -> str:
     return "\n".join(_lines((f"{text}," for text in texts), indent))
 
 
+def c_bytes(data: bytes, indent: int = 4) -> str:
+    """Bytes as hexadecimal constants, in lines of at most 100 columns.
+
+    >>> print(c_bytes(b"\\x00\\xff"))
+        0x00, 0xff,
+    """
+    return "\n".join(_lines((f"{byte:#04x}," for byte in data), indent))
+
+
 def c_strings(texts: Sequence[str], indent: int = 4) -> str:
     """One string literal of all `texts`, in lines of at most 100 columns.
 
@@ -164,6 +173,6 @@ def _lines(words: Iterable[str], indent: int) -> list[str]:
 
 
 FILTERS = (
-    *(c_ident, c_string, c_comment, c_int, c_float, c_number, c_array, c_strings, c_call),
+    *(c_ident, c_string, c_comment, c_int, c_float, c_number, c_array, c_bytes, c_strings, c_call),
     c_tensor,
 )

@@ -28,6 +28,8 @@ class CtcDecoder:
     symbol: ClassVar[str] = "stapes_ctc"
     header: ClassVar[str] = "stapes/ctc.h"
     sources: ClassVar[tuple[str, ...]] = ("stapes_ctc.c",)
+    records: ClassVar[str] = "records_speech"
+    step_words: ClassVar[int] = 0
 
     @property
     def text_bytes(self) -> int:
@@ -78,12 +80,18 @@ class GreedyDecoder:
     symbol: ClassVar[str] = "stapes_greedy"
     header: ClassVar[str] = "stapes/greedy.h"
     sources: ClassVar[tuple[str, ...]] = ("stapes_greedy.c", "stapes_greedy_text.c")
+    records: ClassVar[str] = "records_greedy"
 
     @property
     def text_bytes(self) -> int:
         """The longest transcript, a token a step behind the start, with its NUL."""
         tokens = self.rule["most_tokens"] - len(self.rule["start"]) + 1
         return int(tokens) * max(map(len, self.words)) + 1
+
+    @property
+    def step_words(self) -> int:
+        """Of what the board's main notes of the steps: see firmware/boards/records_greedy.c."""
+        return 2 * int(self.rule["most_tokens"]) + 1
 
     @property
     def history_bytes(self) -> int:
@@ -113,3 +121,8 @@ class SpeechInputs:
     def sources(self) -> tuple[str, ...]:
         """The files of firmware/speech/ that it needs."""
         return (*self.input.sources, *self.decoder.sources)
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """The handlers of firmware/boards/ that the board's main needs."""
+        return tuple(dict.fromkeys(("records_speech", self.decoder.records)))

@@ -7,6 +7,7 @@ Structs are those of firmware/include/stapes/stapes.h on a 32-bit core.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -20,6 +21,8 @@ WEIGHTS_SECTION = ".stapes_weights"
 STACK_SECTION = ".stack"
 CONSTANTS_SECTION = ".rodata"
 VARIABLES_SECTION = ".bss"
+#: That of rows that stand for a file of weights, which no linker sees.
+WEIGHTS_FILE_SECTION = "[weights file]"
 #: The section's name of rows that stand for the caller's memory, wherever it may be.
 CALLERS_SECTION = "[caller]"
 
@@ -29,10 +32,11 @@ WEIGHTS_ALIGNMENT_BYTES = 4
 _WORD = 4
 _TENSOR_BYTES = 3 * _WORD
 _GRAPH_BYTES = 5 * _WORD
-_MODEL_BYTES = 5 * _WORD
+_MODEL_BYTES = 6 * _WORD
 _SPEECH_BYTES = 20  # struct stapes_speech
 _CTC_BYTES = 32  # the structs that it points to, beside the front end's
-_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 140, 24, 40
+_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 152, 40, 40
+_WEIGHTS_BYTES = 20  # struct stapes_weights
 
 #: A front end: the bytes of its struct, and its tables.
 Heard = tuple[int, Mapping[str, np.ndarray]]
@@ -149,6 +153,22 @@ def speech_rows(
         FootprintRow("caller's PCM", CALLERS_SECTION, target.stack, pcm_bytes, "caller"),
     ]
     return tuple(row for row in rows if row.size_bytes > 0)
+
+
+def with_weights_file(footprint: Footprint, target: Target, file_bytes: int) -> Footprint:
+    """The footprint of a firmware that binds a file of so many bytes in place of its weights.
+
+    What the file holds has its rows in the file's region; its header and padding are a row too.
+    """
+    description = FootprintRow(
+        "model description", CONSTANTS_SECTION, target.constants, _WEIGHTS_BYTES, "constant"
+    )
+    there = partial(replace, section=WEIGHTS_FILE_SECTION, region=target.weights_region)
+    held = [there(row) for row in footprint.rows if row.section == WEIGHTS_SECTION]
+    rest = file_bytes - sum(row.size_bytes for row in held)
+    header = there(replace(description, component="weights header", size_bytes=rest))
+    kept = [row for row in footprint.rows if row.section != WEIGHTS_SECTION]
+    return replace(footprint, rows=(*kept, description, *held, header))
 
 
 def weights_bytes(programs: Sequence[Program]) -> int:

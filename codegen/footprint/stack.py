@@ -23,8 +23,10 @@ RUNTIME_CALLS: Mapping[str, Sequence[str]] = {
     "stapes_*_feed": ("stapes_rescale_*",),
     "stapes_*_pad": ("stapes_rescale_*",),
     "write_*": ("stapes_rescale_*",),
-    "stapes_*_decode": ("run", "run_[0-9]*"),
-    "records_serve": ("records_tensors", "records_speech"),
+    "stapes_*_decode": ("run", "run_[0-9]*", "note_token"),
+    "run": ("note_run",),
+    "run_[0-9]*": ("note_run",),
+    "records_serve": ("records_tensors", "records_speech", "records_greedy"),
 }
 
 #: What comes on top of the worst case: the registers that a core with an FPU pushes for an

@@ -154,7 +154,7 @@ class LogMel:
             self.window_samples(frames),
             dtype,
             {key: getattr(rescale, key) for key in ("offset", "multiplier", "shift")},
-            struct_bytes=112,
+            struct_bytes=120,
             fields={
                 "frame_samples": self.frame_samples,
                 "hop_samples": self.hop_samples,

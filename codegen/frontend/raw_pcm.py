@@ -99,7 +99,7 @@ class RawPcm:
     def runtime(self, window_samples: int, dtype: str) -> RuntimeInput:
         """What emit writes."""
         rescale = self._rescale(dtype)
-        return RuntimeInput(KIND, window_samples, dtype, rescale, struct_bytes=40)
+        return RuntimeInput(KIND, window_samples, dtype, rescale, struct_bytes=48)
 
     def _rescale(self, dtype: str) -> Mapping[str, int | float]:
         whole = {"offset": self.offset, "multiplier": self.multiplier, "shift": self.shift}

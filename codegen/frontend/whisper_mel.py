@@ -184,7 +184,7 @@ class WhisperMel:
             window_samples,
             dtype,
             self._rescale(dtype),
-            struct_bytes=112,
+            struct_bytes=120,
             fields={"bands": self.bands, "frames": self.frames(window_samples)},
             tables=self.tables(),
             buffers=("history", "folded", "features"),

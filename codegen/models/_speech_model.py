@@ -70,8 +70,9 @@ def load_model(
 ) -> SpeechModel:
     """Load the checkpoint in `folder` by its config.json.
 
-    Raises UserError for a folder without config.json, an unknown family, an install without torch,
-    a window or a language that the model lacks, or what the family finds wrong.
+    The model may have a window somewhat longer than asked for: whole frames. Raises UserError for a
+    folder without config.json, an unknown family, an install without torch, a window or a language
+    that the model lacks, or what the family finds wrong.
     """
     if window_samples is not None or language is not None:
         return load_float_model(folder, window_samples, language)
@@ -89,8 +90,8 @@ def load_float_model(
     family = _family(folder)
     if not hasattr(family, "MODEL_TYPE"):
         raise UserError(
-            f"{folder} is a checkpoint of the family {_name(family)!r}, whose window is fixed; load"
-            " it with load_model."
+            f"{folder} is a checkpoint of the family {_name(family)!r}, whose {CONFIG} fixes window"
+            " and language; leave out --window and --language."
         )
     model: SpeechModel = family.load_source(folder, window_samples, language)
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,13 @@ from codegen.errors import StapesError, UserError
 from codegen.footprint import predict as predict_module
 from codegen.footprint.elf import NOWHERE, model_prefixes, read_elf
 from codegen.footprint.fit import check_fit, fits
-from codegen.footprint.predict import greedy_rows, predict, speech_rows
+from codegen.footprint.predict import (
+    WEIGHTS_SECTION,
+    greedy_rows,
+    predict,
+    speech_rows,
+    with_weights_file,
+)
 from codegen.footprint.stack import worst_stack
 from codegen.frontend.log_mel import LogMel
 from codegen.frontend.raw_pcm import RawPcm
@@ -75,7 +82,7 @@ def test_prediction_counts_each_component() -> None:
         "stack": 512,
         "weights": 8 + 24,  # seven bytes, then int64 from a multiple of eight
         "kernel parameters": 12,
-        "model description": 20 + 20 + 2 * 12 + 4,
+        "model description": 24 + 20 + 2 * 12 + 4,
     }
     assert {row.component: row.size_bytes for row in footprint.rows} == expected
     assert footprint.kind_bytes("ram") == 176 + 512
@@ -320,4 +327,21 @@ def test_greedy_decoding_adds_its_tables() -> None:
     assert sizes["table embedding"] == 80
     assert sizes["vocabulary"] == 2 + 8
     assert sizes["front-end tables"] == 8
-    assert sizes["speech description"] == 20 + 48 + 140 + 24 + 3 * 40
+    assert sizes["speech description"] == 20 + 48 + 152 + 40 + 3 * 40
+
+
+def test_a_file_of_weights_is_rows_of_its_own_region() -> None:
+    regions = (*TARGET.regions, Region("octal", "flash", 0x7000_0000, 4096, "-"))
+    before = Footprint(
+        (
+            FootprintRow("weights", WEIGHTS_SECTION, "flash", 100, "constant"),
+            FootprintRow("table x", WEIGHTS_SECTION, "flash", 40, "constant"),
+            FootprintRow("stack", ".stack", "ram", 8, "ram"),
+        )
+    )
+    after = with_weights_file(before, replace(TARGET, regions=regions, weights="octal"), 64 + 144)
+    assert after.total_bytes("octal") == 208
+    assert after.total_bytes("flash") == 20  # stapes_weights
+    assert after.component_bytes("table x") == 40
+    assert after.component_bytes("weights header") == 64 + 4
+    assert after.total_bytes("ram") == 8
