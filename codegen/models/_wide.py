@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers that say the same as those of `_layers.py`, where values are too wide for int16 as it is.
 
-Whisper's last encoder layer gives some frames channels a hundred times larger than the rest. An
-int16 GELU is a table of chords over all of its input's range, too coarse about 0 if that is wide;
-and squares of such frames leave the others none of their 16 bits before the variance is summed.
+From the middle of its encoder on, Whisper gives some frames channels a hundred times larger than
+the rest: in tiny the last layer does so, in base the last three. An int16 GELU is a table of chords
+over all of its input's range, too coarse about 0 if that is wide; and the squares of such frames
+leave those of the others none of their 16 bits, before they are summed to a variance.
 """
 
 from __future__ import annotations
