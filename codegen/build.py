@@ -99,6 +99,8 @@ def build(
 
 def _package(request: BuildRequest, notify: Notify) -> SpeechPackage | None:
     """The package given or made; None for a .tflite."""
+    from codegen.ptq.recipe import DYNAMIC
+
     source = Path(request.source)
     packaged = is_package(source)
     if packaged or source.is_file() or source.suffix == ".tflite":
@@ -108,12 +110,13 @@ def _package(request: BuildRequest, notify: Notify) -> SpeechPackage | None:
                 " --window and --language, or give the checkpoint that it is of"
             )
         return load_package(source) if packaged else None
-    if request.calibration is None and not source.exists():
+    unready = request.calibration is None and request.recipe.mode != DYNAMIC
+    if unready and not source.exists():
         raise UserError(
             f"{request.source}: there is no such folder or file; check the path, or give a model of"
             " the Hugging Face hub as ORG/NAME, and --calibration MANIFEST with it"
         )
-    manifest = pipeline.calibration_manifest(request.calibration)
+    manifest = pipeline.calibration_manifest(request.calibration, request.recipe)
     return pipeline.quantize(
         request.source,
         manifest,

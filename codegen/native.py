@@ -37,7 +37,7 @@ def native_engine(package: SpeechPackage, clips: Sequence[Clip] = ()) -> Iterato
 
     In an integer mode its text and outputs on a sample of `clips`, an encoder-decoder's tokens and
     logits at each step, must be those of LiteRT's reference kernels; StapesError names the clip
-    otherwise.
+    otherwise. Of a clip longer than the window the first piece is compared.
     """
     from codegen.emit.project import emit
     from codegen.evaluate.native import Native
@@ -54,8 +54,12 @@ def native_engine(package: SpeechPackage, clips: Sequence[Clip] = ()) -> Iterato
 
 
 def _prove(package: SpeechPackage, transcribe: _Transcribe, clips: Sequence[Clip]) -> None:
+    from codegen.evaluate.split import cut
+
     traced = measure.recognizer(package, measure.DEFAULT_RESOLVER).traced()
-    for clip, pcm in zip(clips, measure.read_clips(package, clips), strict=True):
+    rate = measure.sample_rate_hz(package)
+    for clip, whole in zip(clips, measure.read_clips(package, clips), strict=True):
+        pcm = cut(whole, package.window_samples, rate)[0]
         record = transcribe.record(np.ascontiguousarray(pcm, "<i2").tobytes())
         text, outputs = traced(pcm)
         if (record.text, record.outputs) != (text, outputs):

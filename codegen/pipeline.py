@@ -26,12 +26,13 @@ from codegen.package import (
     load_package,
     read_bytes,
 )
-from codegen.program import Program
+from codegen.program import Program, same
 from codegen.target import Target, load_board, load_target, read_target
 
 if TYPE_CHECKING:
     from codegen.emit.inputs import EmitInputs
     from codegen.emit.speech import SpeechInputs
+    from codegen.evaluate.corpus import Clip
     from codegen.models import SpeechModel
     from codegen.ptq.recipe import Recipe
 
@@ -100,7 +101,7 @@ def packaged_model(package: SpeechPackage) -> Model:
 
 def quantize(
     source: str | Path,
-    manifest: Path,
+    manifest: Path | None,
     recipe: Recipe,
     notify: Notify = lambda _: None,
     *,
@@ -109,16 +110,16 @@ def quantize(
 ) -> SpeechPackage:
     """Export the checkpoint in `source`, calibrate on the manifest's recordings, make integers.
 
-    `source` is a folder, or a model of the hub as ORG/NAME[@REVISION]. Raises UserError for a wrong
-    checkpoint, window, language, manifest or recipe.
+    `source` is a folder, or a model of the hub as ORG/NAME[@REVISION]; dynamic8 takes None for the
+    manifest. Raises UserError for a wrong checkpoint, window, language, manifest or recipe.
     """
-    from codegen.evaluate.corpus import digest, read_manifest
+    from codegen.evaluate.corpus import read_manifest
     from codegen.evaluate.split import cut
     from codegen.tflite.convert import convert
     from codegen.tflite.quantize import quantize as quantized
     from codegen.tflite.read import read
 
-    clips = read_manifest(manifest)
+    clips = read_manifest(manifest) if manifest is not None else ()
     model, origin = load_checkpoint(str(source), window_samples, language, notify)
     package = SpeechPackage(
         name=model.name,
@@ -128,17 +129,18 @@ def quantize(
         decoding=model.decoding,
         vocabulary=model.vocabulary,
         recipe=recipe.as_dict(),
-        calibration={
-            "utterances": len(clips),
-            "source": manifest.parent.name or manifest.name,
-            "sha256": digest(clips),
-        },
+        calibration=_calibration(manifest, clips),
         source={"name": model.name, **origin, "sha256": model.sha256},
         window_samples=model.window_samples,
     )
     recordings = read_clips(package, clips, model.front_end.sample_rate_hz)
     if model.tables:
         return encoder_decoder.quantize(model, package, recordings, recipe, notify)
+    if not clips:
+        raise UserError(
+            f"'{model.name}' in {recipe.mode}: a model of one graph runs in integers here. Use"
+            " --mode static8 or static16."
+        )
     rate = model.front_end.sample_rate_hz
     pieces = [piece for pcm in recordings for piece in cut(pcm, model.window_samples, rate)]
     graphs = []
@@ -157,6 +159,16 @@ def quantize(
         data = quantized(exported, map(features, pieces), recipe)
         graphs.append(PackagedGraph(graph.name, graph.phase, data, exported))
     return replace(package, graphs=tuple(graphs))
+
+
+def _calibration(manifest: Path | None, clips: Sequence[Clip]) -> dict[str, str | int]:
+    """What package.json says of the recordings that set the ranges; nothing where none did."""
+    from codegen.evaluate.corpus import digest
+
+    if manifest is None:
+        return {}
+    source = manifest.parent.name or manifest.name
+    return {"utterances": len(clips), "source": source, "sha256": digest(tuple(clips))}
 
 
 def load_checkpoint(
@@ -197,7 +209,7 @@ def compile_model(model: Model, target: Target) -> Compiled:
         else:
             buffers = programs[0].buffers + front_end(model.package).buffers()
             programs = (replace(programs[0], buffers=buffers), *programs[1:])
-        extras = _speech_rows(target, speech)
+        extras = _speech_rows(target, speech, programs)
     peak = max(graph_peak_bytes(graph) for graph in model.graphs)
     memory = plan(programs, unmodified_peak_bytes=peak)
     validate(programs, memory)
@@ -244,7 +256,9 @@ def _emit_inputs(compiled: Compiled, name: str | None, weights: str) -> EmitInpu
     )
 
 
-def _speech_rows(target: Target, speech: SpeechInputs) -> tuple[FootprintRow, ...]:
+def _speech_rows(
+    target: Target, speech: SpeechInputs, programs: Sequence[Program]
+) -> tuple[FootprintRow, ...]:
     from codegen.emit.speech import CtcDecoder
     from codegen.footprint.predict import greedy_rows, speech_rows
 
@@ -252,9 +266,17 @@ def _speech_rows(target: Target, speech: SpeechInputs) -> tuple[FootprintRow, ..
     heard, decoder = (speech.input.struct_bytes, speech.input.tables), speech.decoder
     if isinstance(decoder, CtcDecoder):
         return speech_rows(target, heard, decoder.words, speech.text_bytes, block_bytes)
-    rows = {table.name: table.values for table in decoder.tables}
+    weights = [constant.values for program in programs for constant in program.constants]
+    tables = {
+        table.name: [
+            values
+            for values in (table.values, table.scales)
+            if values is not None and not any(same(values, each) for each in weights)
+        ]
+        for table in decoder.tables
+    }
     states = len(decoder.states)
-    return greedy_rows(target, heard, rows, decoder.words, states, speech.text_bytes, block_bytes)
+    return greedy_rows(target, heard, tables, decoder.words, states, speech.text_bytes, block_bytes)
 
 
 def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInputs:
@@ -305,19 +327,35 @@ def linked_footprint(
     return replace(linked, rows=linked.rows + file)
 
 
-def find_recipe(mode: str | None, path: Path | None) -> Recipe:
-    """The recipe in a TOML, or a mode's plain one; raises UserError where both are given."""
+def find_recipe(
+    mode: str | None,
+    path: Path | None,
+    weight_bits: int | None = None,
+    block_size: int | None = None,
+    method: str | None = None,
+) -> Recipe:
+    """The recipe in a TOML, or one of the options; raises UserError where both are given."""
     from codegen.ptq.recipe import Recipe, load_recipe
 
     if path is None:
-        return Recipe.for_mode(mode or "static8")
-    if mode is not None:
-        raise UserError(f"{path} sets the mode already; leave out --mode, or --recipe")
+        methods = () if method is None else (method,)
+        return Recipe(mode or "static8", weight_bits or 8, block_size or 0, methods)
+    given = {"mode": mode, "weight-bits": weight_bits, "block-size": block_size, "method": method}
+    for option, value in given.items():
+        if value is not None:
+            raise UserError(f"{path} sets the {option} already; leave out --{option}, or --recipe")
     return load_recipe(path)
 
 
-def calibration_manifest(path: Path | None) -> Path:
-    """The manifest that --calibration names; raises UserError where there is none."""
+def calibration_manifest(path: Path | None, recipe: Recipe) -> Path | None:
+    """The manifest that --calibration names; UserError where there is none and the mode needs it.
+
+    dynamic8 has no ranges to set, and its manifest is left alone.
+    """
+    from codegen.ptq.recipe import DYNAMIC
+
+    if recipe.mode == DYNAMIC:
+        return None
     if path is None:
         raise UserError(
             "a checkpoint is quantized on recordings; give --calibration MANIFEST, JSON lines "

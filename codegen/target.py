@@ -66,7 +66,7 @@ class Target:
     @property
     def weights_region(self) -> str:
         """The region of a file of weights."""
-        return self.weights or self.constants
+        return self.constants if self.weights is None else self.weights
 
     def region(self, name: str) -> Region:
         """The region called `name`."""
@@ -154,11 +154,17 @@ def read_target(path: Path) -> Target:
                 f"allowed: {', '.join(REGION_KINDS)}."
             )
     _check_spans([(r.name, r.base, r.size_bytes) for r in regions], where)
-    for role in ("code", "constants", "arena", "stack", "weights_region"):
+    roles = (
+        "code",
+        "constants",
+        "arena",
+        "stack",
+        *(["weights"] if target.weights is not None else []),
+    )
+    for role in roles:
         if getattr(target, role) not in [region.name for region in regions]:
             raise UserError(
-                f"{where}: {role.removesuffix('_region')} = '{getattr(target, role)}' names no "
-                f"region; "
+                f"{where}: {role} = '{getattr(target, role)}' names no region; "
                 f"regions: {', '.join(region.name for region in regions)}."
             )
     for role in ("arena", "stack"):

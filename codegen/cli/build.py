@@ -9,15 +9,18 @@ from typing import Annotated
 import typer
 
 from codegen.cli._options import (
+    BlockSize,
     Calibration,
     Data,
     Force,
     Jobs,
     Json,
     Language,
+    Method,
     Mode,
     Recipe,
     TargetName,
+    WeightBits,
     Weights,
     Window,
 )
@@ -35,6 +38,9 @@ def command(
     target: TargetName,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for everything.")],
     mode: Mode = None,
+    weight_bits: WeightBits = None,
+    block_size: BlockSize = None,
+    method: Method = None,
     recipe: Recipe = None,
     window: Window = None,
     language: Language = None,
@@ -61,7 +67,7 @@ def command(
     request = build.BuildRequest(
         source,
         pipeline.find_target(target),
-        pipeline.find_recipe(mode, recipe),
+        pipeline.find_recipe(mode, recipe, weight_bits, block_size, method),
         calibration,
         data,
         name,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import singledispatchmethod
 
-from codegen.emit.filters import c_ident, c_int
+from codegen.emit.filters import c_ident, c_int, c_number
 from codegen.emit.inputs import EmitInputs
 from codegen.emit.speech_context import Places, SpeechContext, speech_context
 from codegen.emit.values import Arena, Data, Slot
@@ -96,7 +96,7 @@ def model_context(inputs: EmitInputs) -> ModelContext:
     speech = None
     if inputs.speech:
         places = [names.places() for names in every]
-        speech = speech_context(inputs.speech, inputs.name, inputs.programs, places)
+        speech = speech_context(inputs.speech, inputs.name, inputs.programs, places, data)
         data += speech.data
     bound = data if inputs.weights == "bin" else []
     payload, pieces = pack(bound, ALIGNMENT_BYTES)
@@ -222,11 +222,11 @@ class _Arguments:
             if isinstance(value, Constant)
         )
 
-    def _field(self, field: tuple[str, int | Constant | None]) -> tuple[str, str]:
+    def _field(self, field: tuple[str, int | float | Constant | None]) -> tuple[str, str]:
         name, value = field
         if value is None or (isinstance(value, Constant) and self.macros):
             return name, "NULL"
-        return name, self.constant(value) if isinstance(value, Constant) else c_int(value)
+        return name, self.constant(value) if isinstance(value, Constant) else c_number(value)
 
     @singledispatchmethod
     def text(self, operand: object) -> str:

@@ -25,6 +25,10 @@ MARKER = "stapes.json"
 #: STAPES_RUNTIME_VERSION of firmware/include/stapes/stapes.h.
 RUNTIME_VERSION = 3
 
+#: Compiler flags under which floats have the same bits everywhere: no fused multiply-add, and no
+#: vectors, since those of Armv8.1-M flush subnormal numbers to zero.
+FLOAT_FLAGS = ("-ffp-contract=off", "-fno-tree-vectorize", "-fno-tree-slp-vectorize")
+
 #: Virtual nanoseconds an instruction takes under QEMU's -icount, as a power of two.
 ICOUNT_SHIFT = 6
 
@@ -60,6 +64,7 @@ def project_files(inputs: EmitInputs) -> dict[str, bytes]:
         "sha256": inputs.sha256,
         "source_name": inputs.source_name,
         "icount_shift": ICOUNT_SHIFT,
+        "float_flags": FLOAT_FLAGS,
     }
     file = f"{model.name}_weights.bin"
     values["weights_file"] = file if _is_binary(inputs, model) else ""

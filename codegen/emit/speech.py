@@ -40,12 +40,13 @@ class CtcDecoder:
 
 @dataclass(frozen=True, eq=False)
 class RowTable:
-    """Rows (entries, width) for input `input` of the last program."""
+    """Rows (entries, width) for input `input` of the last program, with `scales` (entries,)."""
 
     name: str
     values: np.ndarray
     by_token: bool
     input: int
+    scales: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from codegen.emit.speech import HISTORY, CtcDecoder, SpeechInputs
 from codegen.emit.values import Data, Slot
 from codegen.errors import StapesError
-from codegen.program import Program
+from codegen.program import Program, same
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +25,10 @@ class Places:
 
 @dataclass(frozen=True, eq=False)
 class TableContext:
-    """A stapes_row_table: its array, bytes a row, and where a row goes."""
+    """A stapes_row_table: its array, that of its scales, bytes a row, and where a row goes."""
 
     data: Data
+    scales: Data | None
     row_bytes: int
     by_token: int
     target: Slot
@@ -49,8 +50,8 @@ class StateContext:
 class SpeechContext:
     """What the templates of a speech model print, beside `inputs` itself.
 
-    `arrays` stand in its own file, `data` with the weights. What the input or the decoder at hand
-    has no use for is empty.
+    `arrays` stand in its own file, `data` with the weights, where `tables` also have arrays of the
+    programs. What the input or the decoder at hand has no use for is empty.
     """
 
     inputs: SpeechInputs
@@ -69,9 +70,16 @@ class SpeechContext:
 
 
 def speech_context(
-    speech: SpeechInputs, name: str, programs: Sequence[Program], places: Sequence[Places]
+    speech: SpeechInputs,
+    name: str,
+    programs: Sequence[Program],
+    places: Sequence[Places],
+    weights: Sequence[Data] = (),
 ) -> SpeechContext:
-    """The values of one speech model; `name` prefixes the symbols that other files see."""
+    """The values of one speech model; `name` prefixes the symbols that other files see.
+
+    `weights` are the arrays of the programs: a table of the same values is that array.
+    """
     first = places[0]
     front_end = speech.input
     tables = front_end.tables.items()
@@ -92,7 +100,10 @@ def speech_context(
         raise StapesError(f"program '{programs[-1].name:.60}' decodes but does not repeat.")
     row_tables = tuple(
         TableContext(
-            Data.of(f"{name}_table_{table.name}", table.values.reshape(-1)),
+            _stored(f"{name}_table_{table.name}", table.values, weights),
+            None
+            if table.scales is None
+            else _stored(f"{name}_table_{table.name}_scales", table.scales, weights),
             table.values.shape[1] * table.values.itemsize,
             int(table.by_token),
             last.inputs[table.input],
@@ -111,7 +122,15 @@ def speech_context(
             ("logits", last.outputs[decoder.logits]),
             ("history", last.named(HISTORY)),
         ),
-        data=(*(table.data for table in row_tables), *words),
+        data=(
+            *(
+                data
+                for table in row_tables
+                for data in (table.data, table.scales)
+                if data is not None and data not in weights
+            ),
+            *words,
+        ),
         lists=tuple(
             (key, _tokens(key, decoder.rule[key]))
             for key in ("start", "suppress", "begin_suppress")
@@ -129,6 +148,12 @@ def speech_context(
             for state in decoder.states
         ),
     )
+
+
+def _stored(symbol: str, values: np.ndarray, weights: Sequence[Data]) -> Data:
+    """The array among the weights that has these values, else a new one."""
+    data = Data.of(symbol, values.reshape(-1))
+    return next((each for each in weights if same(each.values, data.values)), data)
 
 
 def _tokens(key: str, tokens: Sequence[int]) -> Data | None:

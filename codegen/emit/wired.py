@@ -56,7 +56,13 @@ def wired_speech(
     inputs = _ports(step.inputs, last, last.inputs)
     logits = last.tensors[last.outputs[step.outputs.index(LOGITS)]]
     tables = tuple(
-        RowTable(table.name, table.values, table.by == "token", step.inputs.index(table.name))
+        RowTable(
+            table.name,
+            table.values,
+            table.by == "token",
+            step.inputs.index(table.name),
+            table.scales,
+        )
         for table in package.tables
     )
     return SpeechInputs(

@@ -74,7 +74,8 @@ def choose(logits: NDArray[Any], passed_over: Collection[int]) -> int | None:
     """
     order = logits.astype(np.float64)
     order[list(passed_over)] = np.nan
-    return None if np.isnan(order).all() else int(np.nanargmax(order))
+    left = np.flatnonzero(~np.isnan(order))
+    return int(left[np.argmax(order[left])]) if left.size else None
 
 
 def repeated(tokens: Sequence[int], repeat_tokens: int, repeat_period: int) -> int:

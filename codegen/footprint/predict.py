@@ -21,6 +21,8 @@ WEIGHTS_SECTION = ".stapes_weights"
 STACK_SECTION = ".stack"
 CONSTANTS_SECTION = ".rodata"
 VARIABLES_SECTION = ".bss"
+#: The component of stapes_model and what it points to.
+DESCRIPTION = "model description"
 #: That of rows that stand for a file of weights, which no linker sees.
 WEIGHTS_FILE_SECTION = "[weights file]"
 #: The section's name of rows that stand for the caller's memory, wherever it may be.
@@ -59,7 +61,7 @@ def predict(
         constant("weights", WEIGHTS_SECTION, size_bytes=weights_bytes(programs)),
         constant("kernel parameters", CONSTANTS_SECTION, size_bytes=params_bytes(programs)),
         constant(
-            "model description",
+            DESCRIPTION,
             CONSTANTS_SECTION,
             size_bytes=description_bytes(programs, len(plan.arena_bytes)),
         ),
@@ -97,7 +99,7 @@ def _kept_bytes(programs: Sequence[Program], plan: MemoryPlan, region: str) -> d
 def greedy_rows(
     target: Target,
     heard: Heard,
-    tables: Mapping[str, np.ndarray],
+    tables: Mapping[str, Sequence[np.ndarray]],
     words: Sequence[bytes],
     states: int,
     text_bytes: int,
@@ -105,7 +107,8 @@ def greedy_rows(
 ) -> tuple[FootprintRow, ...]:
     """What a front end and greedy decoding add: tables, the vocabulary, text, the caller's PCM.
 
-    `states` is the number of state buffers, which lie in the arena.
+    `tables` are the arrays of each that the programs do not have already, `states` the number of
+    state buffers, which lie in the arena.
     """
     stored = partial(
         FootprintRow, section=WEIGHTS_SECTION, region=target.constants, kind="constant"
@@ -113,7 +116,10 @@ def greedy_rows(
     description = _SPEECH_BYTES + heard[0] + _GREEDY_BYTES
     description += len(tables) * _ROW_TABLE_BYTES + states * _ROW_STATE_BYTES
     rows = [
-        *(stored(f"table {name}", size_bytes=table.nbytes) for name, table in tables.items()),
+        *(
+            stored(f"table {name}", size_bytes=sum(each.nbytes for each in arrays))
+            for name, arrays in tables.items()
+        ),
         stored("vocabulary", size_bytes=sum(map(len, words)) + 4 * len(words)),
         _front_end_row(target, heard),
         FootprintRow(
@@ -160,15 +166,16 @@ def with_weights_file(footprint: Footprint, target: Target, file_bytes: int) -> 
 
     What the file holds has its rows in the file's region; its header and padding are a row too.
     """
-    description = FootprintRow(
-        "model description", CONSTANTS_SECTION, target.constants, _WEIGHTS_BYTES, "constant"
-    )
     there = partial(replace, section=WEIGHTS_FILE_SECTION, region=target.weights_region)
     held = [there(row) for row in footprint.rows if row.section == WEIGHTS_SECTION]
+    kept = [
+        replace(row, size_bytes=row.size_bytes + _WEIGHTS_BYTES * (row.component == DESCRIPTION))
+        for row in footprint.rows
+        if row.section != WEIGHTS_SECTION
+    ]
     rest = file_bytes - sum(row.size_bytes for row in held)
-    header = there(replace(description, component="weights header", size_bytes=rest))
-    kept = [row for row in footprint.rows if row.section != WEIGHTS_SECTION]
-    return replace(footprint, rows=(*kept, description, *held, header))
+    header = FootprintRow("weights' header and padding", "", "", rest, "constant")
+    return replace(footprint, rows=(*kept, *held, there(header)))
 
 
 def weights_bytes(programs: Sequence[Program]) -> int:

@@ -170,7 +170,7 @@ def _named_token(source: Source, key: str, name: str, size: int) -> int:
         known = ", ".join(str(k).strip("<|>") for k in table) if isinstance(table, dict) else "none"
         raise UserError(
             f"{source.generation.path}: {key} has no {name!r:.40}; a multilingual model needs a"
-            f" language: choose one of {known:.600}."
+            f" language: choose one of {known:.600} with --language."
         )
     return number
 

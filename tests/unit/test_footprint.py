@@ -322,7 +322,7 @@ def test_a_repeating_program_has_its_caches_as_rows() -> None:
 def test_greedy_decoding_adds_its_tables() -> None:
     table = np.zeros((10, 4), np.int16)
     heard = (48, {"sine": np.zeros(3, np.int16)})
-    rows = greedy_rows(TARGET, heard, {"embedding": table}, (b"", b"ab"), 3, 100, 320)
+    rows = greedy_rows(TARGET, heard, {"embedding": [table]}, (b"", b"ab"), 3, 100, 320)
     sizes = {row.component: row.size_bytes for row in rows}
     assert sizes["table embedding"] == 80
     assert sizes["vocabulary"] == 2 + 8
@@ -336,12 +336,13 @@ def test_a_file_of_weights_is_rows_of_its_own_region() -> None:
         (
             FootprintRow("weights", WEIGHTS_SECTION, "flash", 100, "constant"),
             FootprintRow("table x", WEIGHTS_SECTION, "flash", 40, "constant"),
+            FootprintRow("model description", ".rodata", "flash", 30, "constant"),
             FootprintRow("stack", ".stack", "ram", 8, "ram"),
         )
     )
     after = with_weights_file(before, replace(TARGET, regions=regions, weights="octal"), 64 + 144)
     assert after.total_bytes("octal") == 208
-    assert after.total_bytes("flash") == 20  # stapes_weights
+    assert after.total_bytes("flash") == 30 + 20  # stapes_weights
     assert after.component_bytes("table x") == 40
-    assert after.component_bytes("weights header") == 64 + 4
+    assert after.component_bytes("weights' header and padding") == 64 + 4
     assert after.total_bytes("ram") == 8

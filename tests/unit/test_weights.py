@@ -79,17 +79,16 @@ def test_dynamic8_changes_weights_alone() -> None:
     data = quantize_weights(_float_model(), recipe, "m/")
     assert data == quantize_weights(_float_model(), recipe, "m/")
     (graph,) = read(data)
-    found = _weights(graph)
-    _is(found["stem"], round_mse.quantize(STEM.reshape(64, -1), 8, 0), "int8")
-    _is(found["up"], round_mse.quantize(UP, 4, 0), "int4")
-    _is(found["head"], round_mse.quantize(HEAD, 8, 0), "int8")
-    others = [t for t in graph.tensors if t not in found.values()]
+    dequantize, stem, *matrices = graph.operators
+    assert (dequantize.kind, stem.inputs[1]) == ("DEQUANTIZE", dequantize.outputs[0])
+    stored = graph.tensors[dequantize.inputs[0]]
+    _is(stored, round_mse.quantize(STEM.reshape(64, -1), 8, 0), "int8")
+    up, head = (graph.tensors[matrix.inputs[1]] for matrix in matrices)
+    _is(up, round_mse.quantize(UP, 4, 0), "int4")
+    _is(head, round_mse.quantize(HEAD, 8, 0), "int8")
+    others = [tensor for tensor in graph.tensors if tensor not in (stored, up, head)]
     assert {tensor.dtype for tensor in others} == {"float32"}
-    assert [o.options.get("asymmetric_quantize_inputs") for o in graph.operators] == [
-        None,
-        True,
-        True,
-    ]
+    assert all(matrix.options["asymmetric_quantize_inputs"] for matrix in matrices)
 
 
 def test_dynamic8_stays_close_to_the_floats() -> None:
