@@ -18,11 +18,16 @@ from benchmarks.agreement import agreement
 from benchmarks.checkpoints import checkpoint
 from benchmarks.speech import CALIBRATION, calibration, normalised, write_set
 from benchmarks.subjects import package_case
+from codegen import pipeline
+from codegen.emit.project import emit
+from codegen.measure import recognizer
 from codegen.models import ModelGraph, SpeechModel, load_float_model
 from codegen.package import load_package
+from codegen.target import load_target
 from codegen.tflite.convert import convert
 from codegen.tflite.read import read
-from tests.e2e._stapes import stapes
+from codegen.toolchain.project import build, run
+from tests.e2e._stapes import stapes, succeeded
 from tests.unit._encoder_decoder import Steps, decibels, text
 
 torch = pytest.importorskip("torch")
