@@ -27,15 +27,20 @@ MARKER = "report.json"
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build: `calibration` is needed for a checkpoint, `data` to measure WER."""
+    """What to build: `calibration` is needed for a checkpoint, `data` to measure WER.
 
-    source: Path
+    `source` is a folder, a file, or a model of the hub as ORG/NAME[@REVISION].
+    """
+
+    source: str | Path
     target: Target
     recipe: Recipe
     calibration: Path | None = None
     data: Path | None = None
     name: str | None = None
     jobs: int = 1
+    window_samples: int | None = None
+    language: str | None = None
 
 
 def build(
@@ -58,7 +63,8 @@ def build(
 
     check_free(folder, MARKER, overwrite)
     package = _package(request, notify)
-    model = pipeline.packaged_model(package) if package else pipeline.open_model(request.source)
+    source = Path(request.source)
+    model = pipeline.packaged_model(package) if package else pipeline.open_model(source)
     notify(f"planning memory for {request.target.title}")
     compiled = pipeline.compile_model(model, request.target)
     inputs = pipeline.emit_inputs(compiled, request.name)
@@ -91,12 +97,29 @@ def build(
 
 def _package(request: BuildRequest, notify: Notify) -> SpeechPackage | None:
     """The package given or made; None for a .tflite."""
-    if not request.source.is_dir():
-        return None
-    if is_package(request.source):
-        return load_package(request.source)
+    source = Path(request.source)
+    packaged = is_package(source)
+    if packaged or source.is_file() or source.suffix == ".tflite":
+        if request.window_samples is not None or request.language is not None:
+            raise UserError(
+                f"{source} is quantized already, and with it its window and language; leave out"
+                " --window and --language, or give the checkpoint that it is of"
+            )
+        return load_package(source) if packaged else None
+    if request.calibration is None and not source.exists():
+        raise UserError(
+            f"{request.source}: there is no such folder or file; check the path, or give a model of"
+            " the Hugging Face hub as ORG/NAME, and --calibration MANIFEST with it"
+        )
     manifest = pipeline.calibration_manifest(request.calibration)
-    return pipeline.quantize(request.source, manifest, request.recipe, notify)
+    return pipeline.quantize(
+        request.source,
+        manifest,
+        request.recipe,
+        notify,
+        window_samples=request.window_samples,
+        language=request.language,
+    )
 
 
 def _accuracy(

@@ -126,8 +126,9 @@ def quantize(
 
 def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence[Any]) -> None:
     """Run the float graphs over every recording, through the decoding loop."""
-    from codegen.evaluate.greedy import most_steps
+    from codegen.evaluate.greedy import is_silent, most_steps
     from codegen.evaluate.loop import Loop, Network
+    from codegen.evaluate.split import cut
 
     rule, spec = model.decoding, model.front_end
     loop = Loop(
@@ -142,9 +143,12 @@ def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence
         (np.float32(rule["float_masked"]), np.float32(0)),
         rule,
     )
-    for pcm in recordings:
+    rate = spec.sample_rate_hz
+    for pcm in (piece for whole in recordings for piece in cut(whole, model.window_samples, rate)):
+        if is_silent(pcm, rule["silence"]):
+            continue
         rows = spec.normalized(spec.rows(pcm, model.window_samples))
-        loop.tokens(rows, most_steps(rule, len(pcm), spec.sample_rate_hz))
+        loop.tokens(rows, most_steps(rule, len(pcm), rate))
 
 
 def check_audible(recordings: Sequence[np.ndarray], silence: int) -> None:

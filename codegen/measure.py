@@ -120,11 +120,17 @@ def sample_rate_hz(package: SpeechPackage) -> int:
 def read_clips(
     package: SpeechPackage, clips: Sequence[Clip], rate_hz: int | None = None
 ) -> list[np.ndarray]:
-    """Each clip's PCM; raises UserError naming the first that the package's window refuses."""
+    """Each clip's PCM; raises UserError naming the first that is no such recording."""
     from codegen.evaluate.corpus import read_pcm
 
     rate = sample_rate_hz(package) if rate_hz is None else rate_hz
-    return [read_pcm(clip.path, rate, package.window_samples) for clip in clips]
+    return [read_pcm(clip.path, rate) for clip in clips]
+
+
+def _in_pieces(package: SpeechPackage, make_engine: EngineFactory) -> EngineFactory:
+    from codegen.evaluate.split import InPieces
+
+    return InPieces(make_engine, package.window_samples, sample_rate_hz(package))
 
 
 def interpreter_name(resolver: str) -> str:
@@ -147,6 +153,7 @@ def measure(
 ) -> WerReport:
     """WER of the engine that `make_engine` makes, and of the float model on the same clips.
 
+    Recordings longer than the window are cut as evaluate/split.py says.
     The float model runs under LiteRT with `resolver`. `progress` counts clips over both. Raises
     UserError for a wrong manifest or recording before anything runs.
     """
@@ -160,13 +167,13 @@ def measure(
     names, references = [c.name for c in clips], [c.text for c in clips]
     # models of several graphs write as people do, with punctuation and numerals
     normalizer = ENGLISH if package.wired else PLAIN
-    texts = transcribe(make_engine, sounds, jobs, progress)
+    texts = transcribe(_in_pieces(package, make_engine), sounds, jobs, progress)
     measured = score(engine, sha256_of(package), names, references, texts, normalizer)
     compared = difference = None
     if baseline and all(graph.float_data is not None for graph in package.graphs):
         floats = recognizer(package, resolver, floats=True)
         after = None if progress is None else lambda done: progress(len(clips) + done)
-        texts = transcribe(floats, sounds, jobs, after)
+        texts = transcribe(_in_pieces(package, floats), sounds, jobs, after)
         label = f"float, {interpreter_name(resolver)}"
         compared = score(label, sha256_of(package, True), names, references, texts, normalizer)
         difference = compare(measured, compared)

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from codegen.emit.inputs import EmitInputs
     from codegen.emit.speech import SpeechInputs
     from codegen.evaluate.engines import EngineFactory
+    from codegen.models import SpeechModel
     from codegen.ptq.recipe import Recipe
 
 #: A caller who feeds PCM as it arrives holds 10 ms of it.
@@ -98,20 +102,27 @@ def packaged_model(package: SpeechPackage) -> Model:
 
 
 def quantize(
-    source: Path, manifest: Path, recipe: Recipe, notify: Notify = lambda _: None
+    source: str | Path,
+    manifest: Path,
+    recipe: Recipe,
+    notify: Notify = lambda _: None,
+    *,
+    window_samples: int | None = None,
+    language: str | None = None,
 ) -> SpeechPackage:
     """Export the checkpoint in `source`, calibrate on the manifest's recordings, make integers.
 
-    Raises UserError for a wrong checkpoint, manifest or recipe.
+    `source` is a folder, or a model of the hub as ORG/NAME[@REVISION]. Raises UserError for a wrong
+    checkpoint, window, language, manifest or recipe.
     """
     from codegen.evaluate.corpus import digest, read_manifest
-    from codegen.models import load_model
+    from codegen.evaluate.split import cut
     from codegen.tflite.convert import convert
     from codegen.tflite.quantize import quantize as quantized
     from codegen.tflite.read import read
 
     clips = read_manifest(manifest)
-    model = load_model(source)
+    model, origin = load_checkpoint(str(source), window_samples, language, notify)
     package = SpeechPackage(
         name=model.name,
         graphs=(),
@@ -125,12 +136,14 @@ def quantize(
             "source": manifest.parent.name or manifest.name,
             "sha256": digest(clips),
         },
-        source={"name": model.name, "sha256": model.sha256},
+        source={"name": model.name, **origin, "sha256": model.sha256},
         window_samples=model.window_samples,
     )
     recordings = read_clips(package, clips, model.front_end.sample_rate_hz)
     if model.tables:
         return encoder_decoder.quantize(model, package, recordings, recipe, notify)
+    rate = model.front_end.sample_rate_hz
+    pieces = [piece for pcm in recordings for piece in cut(pcm, model.window_samples, rate)]
     graphs = []
     for graph in model.graphs:
         notify(f"exporting {graph.name} as a float .tflite")
@@ -144,9 +157,25 @@ def quantize(
             return {tensor.name: values.reshape(tensor.shape)}
 
         notify(f"calibrating {graph.name} on {len(clips)} recordings and quantizing")
-        data = quantized(exported, map(features, recordings), recipe)
+        data = quantized(exported, map(features, pieces), recipe)
         graphs.append(PackagedGraph(graph.name, graph.phase, data, exported))
     return replace(package, graphs=tuple(graphs))
+
+
+def load_checkpoint(
+    source: str, window_samples: int | None, language: str | None, notify: Notify
+) -> tuple[SpeechModel, dict[str, str]]:
+    """The checkpoint, and what package.json says of where it came from."""
+    from codegen.models import find_checkpoint, load_model
+
+    checkpoint = find_checkpoint(source, notify)
+    model = load_model(checkpoint.folder, window_samples, language)
+    if checkpoint.name is not None:
+        model = replace(model, name=checkpoint.name)
+    if window_samples not in (None, model.window_samples):
+        seconds = model.window_samples / model.front_end.sample_rate_hz
+        notify(f"the window is rounded up to {seconds:g} s, whole frames of the model")
+    return model, checkpoint.origin
 
 
 def compile_model(model: Model, target: Target) -> Compiled:
@@ -308,3 +337,19 @@ def calibration_manifest(path: Path | None) -> Path:
             "`python -m examples.commands_ctc.data FOLDER` makes some for the bundled checkpoint"
         )
     return path
+
+
+def find_window(text: str | None) -> int | None:
+    """The samples of a window that --window gives in seconds; raises UserError for anything else.
+
+    >>> find_window("2.5s")
+    40000
+    """
+    from codegen.models import SAMPLE_RATE_HZ
+
+    if text is None:
+        return None
+    seconds = re.fullmatch(r"([0-9]{1,4}(\.[0-9]{1,6})?) ?s", text)
+    if seconds is None:
+        raise UserError(f"--window is {text!r:.40}; give seconds, such as 5s or 2.5s")
+    return math.ceil(Fraction(seconds[1]) * SAMPLE_RATE_HZ)

@@ -34,6 +34,21 @@ Mode = Annotated[
         show_default=False,
     ),
 ]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        help="How long a recording an encoder-decoder hears at once, such as 5s or 2.5s; rounded "
+        "up to whole frames. Default: the family's.",
+        show_default=False,
+    ),
+]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        help="What is spoken, such as en or de; needed for a multilingual checkpoint.",
+        show_default=False,
+    ),
+]
 Calibration = Annotated[
     Path | None,
     typer.Option(

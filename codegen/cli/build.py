@@ -8,18 +8,35 @@ from typing import Annotated
 
 import typer
 
-from codegen.cli._options import Calibration, Data, Force, Jobs, Json, Mode, Recipe, TargetName
+from codegen.cli._options import (
+    Calibration,
+    Data,
+    Force,
+    Jobs,
+    Json,
+    Language,
+    Mode,
+    Recipe,
+    TargetName,
+    Window,
+)
 from codegen.cli._output import page, say
 
 
 def command(
     source: Annotated[
-        Path, typer.Argument(help="A checkpoint's folder, a speech package, or a .tflite file.")
+        str,
+        typer.Argument(
+            help="A checkpoint (a folder, or a model of the Hugging Face hub as ORG/NAME or "
+            "ORG/NAME@REVISION), a speech package, or a .tflite file."
+        ),
     ],
     target: TargetName,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for everything.")],
     mode: Mode = None,
     recipe: Recipe = None,
+    window: Window = None,
+    language: Language = None,
     calibration: Calibration = None,
     data: Data = None,
     name: Annotated[
@@ -47,6 +64,8 @@ def command(
         data,
         name,
         jobs,
+        pipeline.find_window(window),
+        language,
     )
     report = build.build(request, output, overwrite=force, notify=say)
     if as_json:

@@ -65,11 +65,14 @@ class SpeechModel:
     adjacency: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def load_model(folder: Path) -> SpeechModel:
+def load_model(
+    folder: Path, window_samples: int | None = None, language: str | None = None
+) -> SpeechModel:
     """Load the checkpoint in `folder`, of a family that can be quantized, by its config.json.
 
-    Raises UserError for a folder without config.json, an unknown family, an install without torch,
-    or what the family finds wrong.
+    The model may have a window somewhat longer than asked for: whole frames. Raises UserError for a
+    folder without config.json, an unknown family, an install without torch, a window or a language
+    that the model lacks, or what the family finds wrong.
     """
     family = _family(folder)
     if not getattr(family, "QUANTIZABLE", True):
@@ -77,6 +80,8 @@ def load_model(folder: Path) -> SpeechModel:
             f"{folder} is a checkpoint of the family {_name(family)!r}, and quantizing this family"
             f" is not there yet; supported are {', '.join(_quantizable())}."
         )
+    if window_samples is not None or language is not None:
+        return load_float_model(folder, window_samples, language)
     model: SpeechModel = family.load_source(folder)
     return model
 
@@ -91,8 +96,8 @@ def load_float_model(
     family = _family(folder)
     if not hasattr(family, "MODEL_TYPE"):
         raise UserError(
-            f"{folder} is a checkpoint of the family {_name(family)!r}, whose window is fixed; load"
-            " it with load_model."
+            f"{folder} is a checkpoint of the family {_name(family)!r}, whose {CONFIG} fixes window"
+            " and language; leave out --window and --language."
         )
     model: SpeechModel = family.load_source(folder, window_samples, language)
     return model

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from codegen.errors import UserError
 from codegen.models._front_ends import WhisperMel
-from codegen.models._graphs import GUARD, SILENCE, Sizes, adjacency, model_graphs, state_buffers
+from codegen.models._graphs import (
+    GUARD,
+    SAMPLE_RATE_HZ,
+    SILENCE,
+    Sizes,
+    adjacency,
+    checked_window,
+    model_graphs,
+    state_buffers,
+)
 from codegen.models._layers import convolution, layers, linear
 from codegen.models._source import Settings, Source, Weights
 from codegen.models._speech_model import MASKED, SpeechModel
@@ -30,7 +39,6 @@ MODEL_TYPE = "whisper"
 #: The step from PCM to quantized packages exists for families that say so.
 QUANTIZABLE = False
 
-SAMPLE_RATE_HZ = 16000
 HOP_SAMPLES = 160
 #: Samples an encoder frame: the second convolution has stride 2.
 FRAME_SAMPLES = 2 * HOP_SAMPLES
@@ -60,7 +68,8 @@ def load_source(
     source = Source(folder)
     shape = _Shape(source.config)
     longest = shape.source_positions * FRAME_SAMPLES
-    window = _checked_window(longest if window_samples is None else window_samples, longest, folder)
+    wanted = longest if window_samples is None else window_samples
+    window = checked_window(wanted, FRAME_SAMPLES, 2, longest, folder)
     decoding = _decoding(source, shape, language)
     positions = min(tokens_of(window), shape.target_positions)
     frames = window // FRAME_SAMPLES
@@ -126,17 +135,6 @@ class _Shape:
         self.head_width = self.width // self.heads
         if self.width % self.heads:
             raise config.fail(f"d_model {self.width} does not divide into {self.heads} heads")
-
-
-def _checked_window(samples: int, longest: int, folder: Path) -> int:
-    if samples % FRAME_SAMPLES or not 2 * FRAME_SAMPLES <= samples <= longest:
-        raise UserError(
-            f"{folder}: a window of {samples} samples ({samples / SAMPLE_RATE_HZ:.3g} s) was asked"
-            f" for; this model takes multiples of {FRAME_SAMPLES} from {2 * FRAME_SAMPLES} to"
-            f" {longest} samples ({longest / SAMPLE_RATE_HZ:.3g} s at {SAMPLE_RATE_HZ} Hz): choose"
-            " a window in that range."
-        )
-    return samples
 
 
 def _decoding(source: Source, shape: _Shape, language: str | None) -> dict[str, Any]:

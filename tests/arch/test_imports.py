@@ -43,7 +43,9 @@ ALSO = {
     "cli": ROOMS | {"build", "emit", "lower", "measure", "pipeline"},
     "__main__": {"cli"},
 }
-HEAVY = {"torch", "transformers", "litert_torch", "ai_edge_quantizer", "safetensors"}
+HEAVY = {"torch", "transformers", "litert_torch", "ai_edge_quantizer", "safetensors"} | {
+    "huggingface_hub"
+}
 HEAVY_HOMES = (
     "models/",
     "ptq/",

@@ -187,6 +187,13 @@ def test_the_rules_are_all_exercised(tmp_path: Path) -> None:
     assert any(len(loop.tokens(pcm)) < 4 for pcm in recordings())
 
 
+def test_letters_are_joined_across_tokens(tmp_path: Path) -> None:
+    """The third and fourth token below are the two bytes of one letter."""
+    loop = _built(tmp_path, {"start": [4], "suppress": [0, *range(6, 10)]}, 2)
+    texts = [text for _, text, _ in loop.talk(*((pcm, 400, 64) for pcm in recordings()))]
+    assert any("é".encode() in text for text in texts)
+
+
 def test_the_text_never_passes_its_end(loop: Loop) -> None:
     pcm = recordings()[-1]
     ((_, text, _told),) = loop.talk((pcm, 400, 64))
