@@ -28,7 +28,7 @@ def download(requirement: str, sha256: str, folder: Path, *options: str) -> None
     """The one file of a requirement, put into `folder` by pip.
 
     pip sees the hash too, so that it starts nothing of a source distribution that is not the
-    pinned one. Raises RuntimeError with pip's words where the index is out of reach.
+    pinned one. Raises RuntimeError with pip's words where it does not get the file.
     """
     wanted = folder / "requirements.txt"
     wanted.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
@@ -39,4 +39,9 @@ def download(requirement: str, sha256: str, folder: Path, *options: str) -> None
         text=True,
     )
     if done.returncode:
-        raise RuntimeError(f"pip download {requirement}: {done.stderr.strip()[-500:]}")
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        said = " ".join(errors or done.stderr.split())[-500:].replace("ERROR: ", "")
+        raise RuntimeError(
+            f"{requirement} cannot be fetched; pip says: {said}. Check that `pip download"
+            f" --no-deps {requirement}` reaches the Python index from here, and try again."
+        )
