@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,14 @@ import numpy as np
 from codegen.errors import StapesError, UserError
 from codegen.graph import NUMPY_TYPES, Graph, Quantization, Tensor
 from codegen.package import PackagedGraph, SpeechPackage
-from codegen.wiring import GREEDY_KEYS, MASK, Table
+from codegen.registry import plugins
+from codegen.wiring import GREEDY_KEYS, LOGITS, MASK, Table
 
 if TYPE_CHECKING:
     from codegen.evaluate.engines import Engine
     from codegen.evaluate.loop import Loop, Network
-    from codegen.frontend.raw_pcm import RawPcm
+    from codegen.evaluate.trace import Traced
+    from codegen.frontend._kinds import FrontEnd
     from codegen.models import SpeechModel
     from codegen.ptq.calibrate import Range
     from codegen.ptq.recipe import Recipe
@@ -29,16 +31,11 @@ BY_TOKEN = "embedding"
 Notify = Callable[[str], None]
 
 
-def front_end(package: SpeechPackage) -> RawPcm:
-    """The package's front end; raises UserError for a kind that is unknown."""
-    from codegen.frontend.raw_pcm import RawPcm
+def front_end(package: SpeechPackage) -> FrontEnd:
+    """The package's front end; UserError for a kind that is unknown or another window's."""
+    from codegen.frontend._kinds import front_end_of
 
-    if package.front_end["kind"] != "raw_pcm":
-        raise UserError(
-            f"package '{package.name}': front end {package.front_end['kind']!r} is unknown for"
-            " several graphs; supported: raw_pcm"
-        )
-    spec = RawPcm.from_dict(package.front_end)
+    spec = front_end_of(package.front_end, f"package '{package.name}'")
     if package.window_samples % spec.row_samples:
         raise UserError(
             f"package '{package.name}': its window of {package.window_samples} samples is not whole"
@@ -48,21 +45,17 @@ def front_end(package: SpeechPackage) -> RawPcm:
 
 
 def read_graphs(package: SpeechPackage) -> tuple[Graph, ...]:
-    """The package's integer graphs; raises UserError unless they fit each other and the rest."""
+    """The package's graphs; raises UserError unless they fit each other and the rest."""
     from codegen.tflite.read import read
     from codegen.tflite.wired import check_wired
 
     graphs = tuple(graph for part in package.graphs for graph in read(part.data)[:1])
     check_wired(package, graphs)
-    spec, pcm = front_end(package), graphs[0].tensors[graphs[0].inputs[0]]
-    quantization = _quantization(pcm)
-    if (
-        spec.fitted(quantization.scale, quantization.zero_point) != spec
-        or pcm.elements != package.window_samples
-    ):
+    spec, heard = front_end(package), graphs[0].tensors[graphs[0].inputs[0]]
+    if _fitted(spec, heard) != spec or heard.elements != spec.values(package.window_samples):
         raise UserError(
             f"package '{package.name}': front_end and window_samples are not those of the input"
-            f" '{pcm.name}'; make the package again."
+            f" '{heard.name}'; make the package again."
         )
     return graphs
 
@@ -72,6 +65,13 @@ def _quantization(tensor: Tensor) -> Quantization:
     return tensor.quantization
 
 
+def _fitted(spec: FrontEnd, heard: Tensor) -> FrontEnd:
+    """The front end for the first graph's input; that of floats is the same whatever they are."""
+    if heard.quantization is None:
+        return spec
+    return spec.fitted(heard.quantization.scale, heard.quantization.zero_point)
+
+
 def quantize(
     model: SpeechModel,
     package: SpeechPackage,
@@ -79,17 +79,18 @@ def quantize(
     recipe: Recipe,
     notify: Notify = lambda _: None,
 ) -> SpeechPackage:
-    """`package` with the model's graphs as integers, calibrated through the whole decoding loop.
+    """`package` with the model's graphs quantized, calibrated through the whole decoding loop.
 
     Every tensor gets the range of its values while the float graphs transcribe the recordings;
-    tensors that are wired together get one range, so one scale. Raises UserError for a recording
-    that is silent or a rule of the recipe that matches nothing.
+    tensors that are wired together get one range, so one scale. dynamic8 needs no recordings. The
+    head keeps int8 weights unless a rule says otherwise. Raises UserError for a recording that is
+    silent or a rule of the recipe that matches nothing.
     """
-    from codegen.ptq.calibrate import Watched
-    from codegen.ptq.ranges import adapted
+    from codegen.ptq.recipe import DYNAMIC
     from codegen.tflite.convert import convert
-    from codegen.tflite.quantize import operator_names, quantize_ranges
+    from codegen.tflite.quantize import operator_names
     from codegen.tflite.read import read
+    from codegen.tflite.weights import check_weights
 
     if recipe.mode == "static8":
         raise UserError(
@@ -105,23 +106,59 @@ def quantize(
         graphs.append(read(exported[-1])[0])
     prefixes = [f"{part.name}/" for part in model.graphs]
     names = [operator_names(*pair) for pair in zip(graphs, prefixes, strict=True)]
+    head = model.graphs[-1].outputs.index(LOGITS)
+    recipe = recipe.keeping([prefixes[-1] + graphs[-1].tensors[graphs[-1].outputs[head]].name])
     recipe.for_operators(name for part in names for name in part)
+    recipes = [recipe.limited_to(part) for part in names]
+    for graph, limited, each in zip(graphs, recipes, names, strict=True):
+        check_weights(graph, limited.for_operators(each))
+
+    quantized: list[bytes] = []
+    if recipe.mode == DYNAMIC:
+        quantized += _weights_alone(exported, recipes, prefixes, notify)
+    else:
+        quantized += _calibrated(model, recordings, exported, graphs, recipes, prefixes, notify)
+    parts = tuple(
+        PackagedGraph(part.name, part.phase, data, before, part.inputs, part.outputs)
+        for part, data, before in zip(model.graphs, quantized, exported, strict=True)
+    )
+    made = replace(package, graphs=parts, recipe=recipe.as_dict())
+    return _assembled(model, made, recipe.method)
+
+
+def _weights_alone(
+    exported: Sequence[bytes], recipes: Sequence[Recipe], prefixes: Sequence[str], notify: Notify
+) -> Iterator[bytes]:
+    """The graphs with integer weights and float activations."""
+    from codegen.tflite.dynamic import quantize_weights
+
+    for data, recipe, prefix in zip(exported, recipes, prefixes, strict=True):
+        notify(f"quantizing the weights of {prefix[:-1]}")
+        yield quantize_weights(data, recipe, prefix)
+
+
+def _calibrated(
+    model: SpeechModel,
+    recordings: Sequence[np.ndarray],
+    exported: Sequence[bytes],
+    graphs: Sequence[Graph],
+    recipes: Sequence[Recipe],
+    prefixes: Sequence[str],
+    notify: Notify,
+) -> Iterator[bytes]:
+    """The graphs in integers, by the ranges that the recordings give."""
+    from codegen.ptq.calibrate import Watched
+    from codegen.ptq.ranges import adapted
+    from codegen.tflite.quantize import quantize_ranges
 
     notify(f"calibrating on {len(recordings)} recordings, transcribing them")
     watched = [Watched(data, graph) for data, graph in zip(exported, graphs, strict=True)]
     _transcribe(model, watched, recordings)
-    found = [adapted(part.graph, part.ranges(), recipe.mode) for part in watched]
+    found = [adapted(part.graph, part.ranges(), recipes[0].mode) for part in watched]
     _unite(model, graphs, found)
-
-    parts = []
-    for number, part in enumerate(model.graphs):
-        notify(f"quantizing {part.name}")
-        limited = recipe.limited_to(names[number])
-        data = quantize_ranges(exported[number], found[number], limited, prefixes[number])
-        parts.append(
-            PackagedGraph(part.name, part.phase, data, exported[number], part.inputs, part.outputs)
-        )
-    return _assembled(model, replace(package, graphs=tuple(parts)))
+    for data, ranges, recipe, prefix in zip(exported, found, recipes, prefixes, strict=True):
+        notify(f"quantizing {prefix[:-1]}")
+        yield quantize_ranges(data, ranges, recipe, prefix)
 
 
 def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence[Any]) -> None:
@@ -170,7 +207,7 @@ def _by(table: str) -> str:
 def _unite(model: SpeechModel, graphs: Sequence[Graph], found: Sequence[dict[str, Range]]) -> None:
     """Give all tensors of one wire the range of all, and inputs the range that they can have."""
     known: dict[str, Range] = {
-        model.graphs[0].inputs[0]: (-1.0, 1.0),
+        model.graphs[0].inputs[0]: model.front_end.input_range,
         MASK: (float(model.decoding["float_masked"]), 0.0),
         **{name: (float(t.min()), float(t.max())) for name, t in model.tables.items()},
     }
@@ -188,34 +225,47 @@ def _unite(model: SpeechModel, graphs: Sequence[Graph], found: Sequence[dict[str
             found[number][tensor] = known.get(wire, united)
 
 
-def _assembled(model: SpeechModel, package: SpeechPackage) -> SpeechPackage:
-    """The package with the tables, mask and front end as its quantized inputs ask."""
+def _assembled(model: SpeechModel, package: SpeechPackage, method: str) -> SpeechPackage:
+    """The package with the tables, mask and front end as its inputs ask."""
     from codegen.tflite.read import read
     from codegen.tflite.wired import ports
 
     first, step = package.graphs[0], package.graphs[-1]
     pcm = next(iter(ports(read(first.data)[0], first.inputs, first.outputs)[0].values()))
     taken, _ = ports(read(step.data)[0], step.inputs, step.outputs)
-    tables = []
-    for name, table in model.tables.items():
-        values = _quantized(table, taken[name])
-        tables.append(Table(name, _by(name), values, np.asarray(table, np.float32)))
-    masked, attended = _quantized(np.array([model.decoding["float_masked"], 0.0]), taken[MASK])
+    masked = attended = np.int16(0)
+    if taken[MASK].quantization is not None:
+        masked, attended = _quantized(np.array([model.decoding["float_masked"], 0.0]), taken[MASK])
     rule = {**model.decoding, "masked": int(masked), "attended": int(attended)}
-    quantization = _quantization(pcm)
-    fitted = model.front_end.fitted(quantization.scale, quantization.zero_point)
     made = replace(
         package,
-        front_end=fitted.to_dict(),
+        front_end=_fitted(model.front_end, pcm).to_dict(),
         decoding={key: rule[key] for key in GREEDY_KEYS},
         state=model.state,
-        tables=tuple(tables),
+        tables=tuple(_table(n, t, taken[n], method) for n, t in model.tables.items()),
     )
     try:
         read_graphs(made)
     except UserError as error:
         raise StapesError(f"the quantized graphs do not fit each other: {error}") from error
     return made
+
+
+def _table(name: str, table: np.ndarray, tensor: Tensor, method: str) -> Table:
+    """The rows as the decoder's input takes them.
+
+    In front of a float input, rows by token are int8 with a scale each, chosen as those of a head
+    of int8 are: where both share their weights they share their bytes.
+    """
+    from codegen.ptq.recipe import METHODS
+
+    floats = np.asarray(table, np.float32)
+    if tensor.quantization is not None:
+        return Table(name, _by(name), _quantized(floats, tensor), floats)
+    if name != BY_TOKEN:
+        return Table(name, _by(name), floats)
+    integers, scales = plugins(METHODS)[method].quantize(floats, 8, 0)
+    return Table(name, _by(name), integers, floats, scales[:, 0])
 
 
 def _quantized(values: np.ndarray, tensor: Tensor) -> np.ndarray:
@@ -236,18 +286,26 @@ class Transcriber:
 
     def __call__(self) -> Engine:
         """A new engine with interpreters of its own."""
+        traced = self.traced()
+        return lambda pcm: traced(pcm)[0]
+
+    def traced(self) -> Traced:
+        """The same engine, giving what a Trace noted of the steps beside the text."""
         from codegen.evaluate.greedy import detokenized, is_silent, most_steps
+        from codegen.evaluate.trace import Trace
 
         package, rule, spec = self.package, self.package.decoding, front_end(self.package)
         loop, dtype = self._loop()
 
-        def engine(pcm: np.ndarray) -> str:
+        def engine(pcm: np.ndarray) -> tuple[str, bytes]:
+            trace = Trace(rule["end"])
             if is_silent(pcm, rule["silence"]):
-                return ""
+                return "", trace.data
             rows = spec.rows(pcm, package.window_samples)
-            taken = spec.normalized(rows) if self.floats else spec.quantized(rows, dtype)
+            taken = spec.quantized(rows, dtype)
             steps = most_steps(rule, len(pcm), spec.sample_rate_hz)
-            return detokenized(loop.tokens(taken, steps), package.vocabulary)
+            tokens = loop.tokens(taken, steps, trace)
+            return detokenized(tokens, package.vocabulary), trace.data
 
         return engine
 
@@ -266,13 +324,11 @@ class Transcriber:
         graphs = read_graphs(package)
         step, last = graphs[-1], package.graphs[-1]
         taken = {n: step.tensors[i] for n, i in zip(last.inputs, step.inputs, strict=True)}
-        zeros = {
-            s.name: NUMPY_TYPES[taken[s.name].dtype](_quantization(taken[s.name]).zero_point)
-            for s in package.state
-        }
-        kind = NUMPY_TYPES[taken[MASK].dtype]
-        pair = (kind(rule["masked"]), kind(rule["attended"]))
-        tables = {table.name: table.values for table in package.tables}
+        zeros = {s.name: _zero(taken[s.name]) for s in package.state}
+        kind, floats = NUMPY_TYPES[taken[MASK].dtype], taken[MASK].quantization is None
+        values = (rule["float_masked"], 0) if floats else (rule["masked"], rule["attended"])
+        pair = (kind(values[0]), kind(values[1]))
+        tables = {table.name: table.rows for table in package.tables}
         dtype = graphs[0].tensors[graphs[0].inputs[0]].dtype
         return Loop(networks, package.state, tables, by, zeros, pair, rule), dtype
 
@@ -289,7 +345,15 @@ class Transcriber:
         return Network(part.inputs, part.outputs, Interpreter(data, self.resolver).run)
 
 
+def _zero(tensor: Tensor) -> np.generic:
+    """The zero of a tensor, in its type."""
+    zero = 0 if tensor.quantization is None else tensor.quantization.zero_point
+    return NUMPY_TYPES[tensor.dtype](zero)
+
+
 def _floats(package: SpeechPackage, table: Table) -> np.ndarray:
+    if table.values.dtype == np.float32:
+        return table.values
     if table.floats is None:
         raise UserError(
             f"package '{package.name}' does not hold the table {table.name} before quantizing;"

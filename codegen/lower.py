@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lowers a graph to a Program: checked, dead operators gone, aliases resolved, constants named."""
+"""Lowers a graph to a Program: rewritten, checked, aliases resolved, constants named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ import numpy as np
 
 from codegen.errors import UserError
 from codegen.graph import Graph, Operator, Tensor
-from codegen.program import Alias, Buffer, BufferRef, Constant, Operand, Params, Program, Step
+from codegen.program import (
+    Alias,
+    Buffer,
+    BufferRef,
+    Constant,
+    Operand,
+    Params,
+    Program,
+    Step,
+    c_type,
+)
 from codegen.registry import plugins
 from codegen.target import Target
 
@@ -24,6 +34,7 @@ def lower(graph: Graph, target: Target | None) -> Program:
 
     Raises UserError naming up to ten nodes that no kernel can run.
     """
+    graph = _rewritten(graph)
     live = _live(graph)
     problems = [text for operator in live if (text := _problem(graph, operator))]
     if problems:
@@ -47,17 +58,25 @@ def operators_page() -> str:
         "",
         "Generated from codegen/ops by `make docs`. Weights are int8 or int4 with zero point 0,",
         "shapes are static, and a constraint that is not met is named together with the node.",
+        "float32 has the same bits on every core, and LiteRT's but for the last ones.",
         "",
-        "| operator | int8 | int16 |",
-        "|---|---|---|",
+        "| operator | int8 | int16 | float32 |",
+        "|---|---|---|---|",
     ]
     for kind, module in sorted(_operators().items()):
-        marks = ["yes" if dtype in module.TYPES else "" for dtype in ("int8", "int16")]
-        lines.append(f"| [{kind}](#{kind.lower()}) | {marks[0]} | {marks[1]} |")
+        marks = ["yes" if dtype in module.TYPES else "" for dtype in ("int8", "int16", "float32")]
+        lines.append(f"| [{kind}](#{kind.lower()}) | {' | '.join(marks)} |")
     for kind, module in sorted(_operators().items()):
         lines += ["", f"## {kind}", ""]
         lines += [f"- {_text(constraint)}" for constraint in module.CONSTRAINTS]
     return "\n".join(lines) + "\n"
+
+
+def _rewritten(graph: Graph) -> Graph:
+    """The graph after every pass of codegen/passes, in alphabetical order."""
+    for module in plugins("codegen.passes").values():
+        graph = module.apply(graph)
+    return graph
 
 
 def _operators() -> dict[str, ModuleType]:
@@ -218,12 +237,12 @@ class _Assembly:
             writes=(target,),
             rows=1,
         )
-        c_type = f"{tensor.dtype}_t"
         source: Operand
         if data is None:
             index = self._buffer(output, "")
-            source, step = BufferRef(index, c_type), replace(step, reads=(index,))
+            source, step = BufferRef(index, c_type(tensor.dtype)), replace(step, reads=(index,))
         else:
             source = self._constant(step, Constant("values", data.reshape(-1)))
-        operands: tuple[Operand, ...] = (tensor.size_bytes, source, BufferRef(target, c_type))
+        result = BufferRef(target, c_type(tensor.dtype))
+        operands: tuple[Operand, ...] = (tensor.size_bytes, source, result)
         return replace(step, operands=operands)

@@ -18,6 +18,7 @@ from codegen.package import SpeechPackage
 if TYPE_CHECKING:
     from codegen.evaluate.corpus import Clip
     from codegen.evaluate.engines import EngineFactory, Progress
+    from codegen.evaluate.interpreter import Recognizer
     from codegen.evaluate.wer import Score, WerReport
     from codegen.frontend.log_mel import LogMel
     from codegen.report.types import Accuracy, WerRow
@@ -65,7 +66,9 @@ def _text(logits: np.ndarray, blank: int, vocabulary: tuple[str, ...], separator
     return ctc_greedy(logits.reshape(-1, len(vocabulary)), blank, vocabulary, separator)
 
 
-def recognizer(package: SpeechPackage, resolver: str, floats: bool = False) -> EngineFactory:
+def recognizer(
+    package: SpeechPackage, resolver: str, floats: bool = False
+) -> Recognizer | encoder_decoder.Transcriber:
     """The package's .tflite files under LiteRT on the host: integers, or the float ones."""
     from codegen.evaluate.interpreter import Recognizer
     from codegen.tflite.read import read

@@ -6,9 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codegen import encoder_decoder
-from codegen.errors import StapesError, UserError
+from codegen.errors import UserError
 from codegen.graph import Graph, Tensor
 from codegen.measure import front_end, read_clips, window_features
 from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
@@ -28,13 +26,13 @@ from codegen.package import (
     load_package,
     read_bytes,
 )
-from codegen.program import Program
+from codegen.program import Program, same
 from codegen.target import Target, load_board, load_target, read_target
 
 if TYPE_CHECKING:
     from codegen.emit.inputs import EmitInputs
     from codegen.emit.speech import SpeechInputs
-    from codegen.evaluate.engines import EngineFactory
+    from codegen.evaluate.corpus import Clip
     from codegen.models import SpeechModel
     from codegen.ptq.recipe import Recipe
 
@@ -103,7 +101,7 @@ def packaged_model(package: SpeechPackage) -> Model:
 
 def quantize(
     source: str | Path,
-    manifest: Path,
+    manifest: Path | None,
     recipe: Recipe,
     notify: Notify = lambda _: None,
     *,
@@ -112,16 +110,16 @@ def quantize(
 ) -> SpeechPackage:
     """Export the checkpoint in `source`, calibrate on the manifest's recordings, make integers.
 
-    `source` is a folder, or a model of the hub as ORG/NAME[@REVISION]. Raises UserError for a wrong
-    checkpoint, window, language, manifest or recipe.
+    `source` is a folder, or a model of the hub as ORG/NAME[@REVISION]; dynamic8 takes None for the
+    manifest. Raises UserError for a wrong checkpoint, window, language, manifest or recipe.
     """
-    from codegen.evaluate.corpus import digest, read_manifest
+    from codegen.evaluate.corpus import read_manifest
     from codegen.evaluate.split import cut
     from codegen.tflite.convert import convert
     from codegen.tflite.quantize import quantize as quantized
     from codegen.tflite.read import read
 
-    clips = read_manifest(manifest)
+    clips = read_manifest(manifest) if manifest is not None else ()
     model, origin = load_checkpoint(str(source), window_samples, language, notify)
     package = SpeechPackage(
         name=model.name,
@@ -131,17 +129,18 @@ def quantize(
         decoding=model.decoding,
         vocabulary=model.vocabulary,
         recipe=recipe.as_dict(),
-        calibration={
-            "utterances": len(clips),
-            "source": manifest.parent.name or manifest.name,
-            "sha256": digest(clips),
-        },
+        calibration=_calibration(manifest, clips),
         source={"name": model.name, **origin, "sha256": model.sha256},
         window_samples=model.window_samples,
     )
     recordings = read_clips(package, clips, model.front_end.sample_rate_hz)
     if model.tables:
         return encoder_decoder.quantize(model, package, recordings, recipe, notify)
+    if not clips:
+        raise UserError(
+            f"'{model.name}' in {recipe.mode}: a model of one graph runs in integers here. Use"
+            " --mode static8 or static16."
+        )
     rate = model.front_end.sample_rate_hz
     pieces = [piece for pcm in recordings for piece in cut(pcm, model.window_samples, rate)]
     graphs = []
@@ -160,6 +159,16 @@ def quantize(
         data = quantized(exported, map(features, pieces), recipe)
         graphs.append(PackagedGraph(graph.name, graph.phase, data, exported))
     return replace(package, graphs=tuple(graphs))
+
+
+def _calibration(manifest: Path | None, clips: Sequence[Clip]) -> dict[str, str | int]:
+    """What package.json says of the recordings that set the ranges; nothing where none did."""
+    from codegen.evaluate.corpus import digest
+
+    if manifest is None:
+        return {}
+    source = manifest.parent.name or manifest.name
+    return {"utterances": len(clips), "source": source, "sha256": digest(tuple(clips))}
 
 
 def load_checkpoint(
@@ -196,11 +205,11 @@ def compile_model(model: Model, target: Target) -> Compiled:
     if model.package is not None:
         speech = _speech_inputs(model.package, model.graphs)
         if model.package.wired:
-            programs = wire(model.package, programs)
+            programs = wire(model.package, encoder_decoder.front_end(model.package), programs)
         else:
             buffers = programs[0].buffers + front_end(model.package).buffers()
             programs = (replace(programs[0], buffers=buffers), *programs[1:])
-        extras = _speech_rows(target, speech)
+        extras = _speech_rows(target, speech, programs)
     peak = max(graph_peak_bytes(graph) for graph in model.graphs)
     memory = plan(programs, unmodified_peak_bytes=peak)
     validate(programs, memory)
@@ -208,13 +217,33 @@ def compile_model(model: Model, target: Target) -> Compiled:
     return Compiled(model, target, programs, memory, predict(programs, memory, target, extras))
 
 
-def emit_inputs(compiled: Compiled, name: str | None = None) -> EmitInputs:
+def emit_inputs(compiled: Compiled, name: str | None = None, weights: str = "auto") -> EmitInputs:
     """What emit is given; raises UserError where the model does not fit the target."""
-    from codegen.emit.inputs import EmitInputs
     from codegen.footprint.fit import check_fit
 
+    inputs = _emit_inputs(compiled, name, weights)
+    footprint = _placed(compiled.footprint, inputs)
+    check_fit(footprint, compiled.target, compiled.model.source_name)
+    return inputs
+
+
+def predicted_footprint(compiled: Compiled, weights: str) -> Footprint:
+    """The footprint with the weights where `emit` puts them."""
+    return _placed(compiled.footprint, _emit_inputs(compiled, None, weights))
+
+
+def _placed(footprint: Footprint, inputs: EmitInputs) -> Footprint:
+    from codegen.emit.context import bound_bytes
+    from codegen.footprint.predict import with_weights_file
+
+    file_bytes = bound_bytes(inputs)
+    return with_weights_file(footprint, inputs.target, file_bytes) if file_bytes else footprint
+
+
+def _emit_inputs(compiled: Compiled, name: str | None, weights: str) -> EmitInputs:
+    from codegen.emit.inputs import EmitInputs
+
     model = compiled.model
-    check_fit(compiled.footprint, compiled.target, model.source_name)
     return EmitInputs(
         name or model.name,
         compiled.target,
@@ -223,49 +252,48 @@ def emit_inputs(compiled: Compiled, name: str | None = None) -> EmitInputs:
         model.sha256,
         model.source_name,
         None if model.package is None else _speech_inputs(model.package, model.graphs),
+        weights,
     )
 
 
-def _speech_rows(target: Target, speech: SpeechInputs) -> tuple[FootprintRow, ...]:
-    from codegen.emit.speech import CtcDecoder, LogMelInput
+def _speech_rows(
+    target: Target, speech: SpeechInputs, programs: Sequence[Program]
+) -> tuple[FootprintRow, ...]:
+    from codegen.emit.speech import CtcDecoder
     from codegen.footprint.predict import greedy_rows, speech_rows
 
     block_bytes = 2 * speech.sample_rate_hz // BLOCKS_A_SECOND
-    decoder = speech.decoder
+    heard, decoder = (speech.input.struct_bytes, speech.input.tables), speech.decoder
     if isinstance(decoder, CtcDecoder):
-        assert isinstance(speech.input, LogMelInput)
-        tables = speech.input.tables
-        return speech_rows(target, tables, decoder.words, speech.text_bytes, block_bytes)
-    rows = {table.name: table.values for table in decoder.tables}
+        return speech_rows(target, heard, decoder.words, speech.text_bytes, block_bytes)
+    weights = [constant.values for program in programs for constant in program.constants]
+    tables = {
+        table.name: [
+            values
+            for values in (table.values, table.scales)
+            if values is not None and not any(same(values, each) for each in weights)
+        ]
+        for table in decoder.tables
+    }
     states = len(decoder.states)
-    return greedy_rows(target, rows, decoder.words, states, speech.text_bytes, block_bytes)
+    return greedy_rows(target, heard, tables, decoder.words, states, speech.text_bytes, block_bytes)
 
 
 def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInputs:
     """Front end and decoding around the graphs."""
-    from codegen.emit.speech import CtcDecoder, LogMelInput, SpeechInputs
+    from codegen.emit.speech import CtcDecoder, SpeechInputs
     from codegen.emit.wired import wired_speech
 
     if package.wired:
-        return wired_speech(package, graphs)
+        return wired_speech(package, encoder_decoder.front_end(package), graphs)
     graph = graphs[0]
     log_mel = front_end(package)
     features, logits = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     assert features.quantization is not None  # as check_speech has seen
     scale, zero_point = features.quantization.scale, features.quantization.zero_point
-    rescale = log_mel.rescale(scale, zero_point, features.dtype)
+    frames = features.elements // log_mel.bands
     return SpeechInputs(
-        LogMelInput(
-            tables=log_mel.tables(),
-            frame_samples=log_mel.frame_samples,
-            hop_samples=log_mel.hop_samples,
-            bands=log_mel.bands,
-            multiplier=rescale.multiplier,
-            offset=rescale.offset,
-            shift=rescale.shift,
-            frames=features.elements // log_mel.bands,
-            value_bytes=features.size_bytes // features.elements,
-        ),
+        log_mel.runtime(frames, scale, zero_point, features.dtype),
         CtcDecoder(
             words=package.vocabulary,
             separator=str(package.decoding["separator"]),
@@ -277,59 +305,57 @@ def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInp
     )
 
 
-@contextmanager
-def native_engine(package: SpeechPackage) -> Iterator[EngineFactory]:
-    """The package's C, compiled for this computer in a folder that goes away again."""
-    from codegen.emit.project import emit
-    from codegen.evaluate.native import Native
-    from codegen.toolchain.project import build
+def linked_footprint(
+    elf: Path, compiled: Compiled, name: str | None = None, weights: str = "auto"
+) -> Footprint:
+    """What the linker placed where, by the target's regions as they lie on its board.
 
-    with tempfile.TemporaryDirectory(prefix="stapes-native-") as scratch:
-        folder = Path(scratch) / "project"
-        emit(emit_inputs(compile_model(packaged_model(package), load_target("host"))), folder)
-        yield Native(_Transcribe(folder, build(folder)))
-
-
-@dataclass(frozen=True)
-class _Transcribe:
-    """Runs a compiled project on one recording; raises StapesError unless it says ok."""
-
-    folder: Path
-    firmware: Path
-
-    def __call__(self, pcm: bytes) -> str:
-        from codegen.toolchain.project import run
-
-        (record,) = run(self.folder, [pcm], firmware=self.firmware)
-        if record.status != 0:
-            raise StapesError(f"the compiled model says: {record.status_text}")
-        return record.text
-
-
-def linked_footprint(elf: Path, target: Target, name: str) -> Footprint:
-    """What the linker placed where, by the target's regions as they lie on its board."""
+    A file of weights, which no linker sees, has its predicted rows.
+    """
+    from codegen.emit.context import bound_bytes
     from codegen.emit.layout import lay_out
     from codegen.footprint.elf import model_prefixes, read_elf
+    from codegen.footprint.predict import WEIGHTS_FILE_SECTION
 
-    data = read_bytes(elf, MAX_MODEL_BYTES)
-    memories = lay_out(target, load_board(target.board)).memories
+    data, target = read_bytes(elf, MAX_MODEL_BYTES), compiled.target
+    inputs = _emit_inputs(compiled, name, weights)
+    memories = lay_out(target, load_board(target.board), bound_bytes(inputs)).memories
     regions = [(m.name, m.origin, m.length) for m in memories]
-    return read_elf(data, regions, model_prefixes(name))
+    linked = read_elf(data, regions, model_prefixes(inputs.name))
+    placed = _placed(compiled.footprint, inputs).rows
+    file = tuple(row for row in placed if row.section == WEIGHTS_FILE_SECTION)
+    return replace(linked, rows=linked.rows + file)
 
 
-def find_recipe(mode: str | None, path: Path | None) -> Recipe:
-    """The recipe in a TOML, or a mode's plain one; raises UserError where both are given."""
+def find_recipe(
+    mode: str | None,
+    path: Path | None,
+    weight_bits: int | None = None,
+    block_size: int | None = None,
+    method: str | None = None,
+) -> Recipe:
+    """The recipe in a TOML, or one of the options; raises UserError where both are given."""
     from codegen.ptq.recipe import Recipe, load_recipe
 
     if path is None:
-        return Recipe.for_mode(mode or "static8")
-    if mode is not None:
-        raise UserError(f"{path} sets the mode already; leave out --mode, or --recipe")
+        methods = () if method is None else (method,)
+        return Recipe(mode or "static8", weight_bits or 8, block_size or 0, methods)
+    given = {"mode": mode, "weight-bits": weight_bits, "block-size": block_size, "method": method}
+    for option, value in given.items():
+        if value is not None:
+            raise UserError(f"{path} sets the {option} already; leave out --{option}, or --recipe")
     return load_recipe(path)
 
 
-def calibration_manifest(path: Path | None) -> Path:
-    """The manifest that --calibration names; raises UserError where there is none."""
+def calibration_manifest(path: Path | None, recipe: Recipe) -> Path | None:
+    """The manifest that --calibration names; UserError where there is none and the mode needs it.
+
+    dynamic8 has no ranges to set, and its manifest is left alone.
+    """
+    from codegen.ptq.recipe import DYNAMIC
+
+    if recipe.mode == DYNAMIC:
+        return None
     if path is None:
         raise UserError(
             "a checkpoint is quantized on recordings; give --calibration MANIFEST, JSON lines "

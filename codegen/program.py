@@ -8,6 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def c_type(dtype: str) -> str:
+    """The C type of a tensor's values.
+
+    >>> c_type("int8"), c_type("float32")
+    ('int8_t', 'float')
+    """
+    return "float" if dtype == "float32" else f"{dtype}_t"
+
+
 @dataclass(frozen=True)
 class BufferRef:
     """A pointer to an activation.
@@ -36,12 +45,18 @@ class Constant:
         return int(self.values.nbytes)
 
 
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether both are the same bytes of the same type, so that C needs them once."""
+    alike = (one.dtype, one.size) == (other.dtype, other.size)
+    return alike and one.tobytes() == other.tobytes()
+
+
 @dataclass(frozen=True)
 class Params:
-    """A kernel's const parameter struct: every field is 32 bits wide (int32_t or a pointer)."""
+    """A kernel's const parameter struct: every field is 32 bits wide (int32_t, float, pointer)."""
 
     struct: str
-    fields: tuple[tuple[str, int | Constant | None], ...]
+    fields: tuple[tuple[str, int | float | Constant | None], ...]
 
     @property
     def size_bytes(self) -> int:

@@ -42,7 +42,10 @@ class Region:
 
 @dataclass(frozen=True)
 class Target:
-    """A chip or board; `code`, `constants`, `arena`, `stack` name the regions that hold them."""
+    """A chip or board; `code`, `constants`, `arena`, `stack` name the regions that hold them.
+
+    `weights` names that of a file of weights, which is the constants' where it is left out.
+    """
 
     name: str
     title: str
@@ -58,6 +61,12 @@ class Target:
     stack: str
     source: str
     npu: str | None = None
+    weights: str | None = None
+
+    @property
+    def weights_region(self) -> str:
+        """The region of a file of weights."""
+        return self.constants if self.weights is None else self.weights
 
     def region(self, name: str) -> Region:
         """The region called `name`."""
@@ -145,7 +154,14 @@ def read_target(path: Path) -> Target:
                 f"allowed: {', '.join(REGION_KINDS)}."
             )
     _check_spans([(r.name, r.base, r.size_bytes) for r in regions], where)
-    for role in ("code", "constants", "arena", "stack"):
+    roles = (
+        "code",
+        "constants",
+        "arena",
+        "stack",
+        *(["weights"] if target.weights is not None else []),
+    )
+    for role in roles:
         if getattr(target, role) not in [region.name for region in regions]:
             raise UserError(
                 f"{where}: {role} = '{getattr(target, role)}' names no region; "

@@ -15,6 +15,14 @@ TargetName = Annotated[
     str,
     typer.Option("--target", "-t", help="A name from `stapes targets`, or a TOML file of one."),
 ]
+Weights = Annotated[
+    str,
+    typer.Option(
+        help="Where weights stand. array: in C; incbin: in a binary file that the assembler "
+        "includes; bin: in a binary file that the firmware binds when it runs, so that a device "
+        "takes others; auto: incbin above 1 MiB."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace what stapes wrote into the output folder before.")
@@ -29,8 +37,27 @@ Recipe = Annotated[
 Mode = Annotated[
     str | None,
     typer.Option(
-        help="static8 (int8 activations) or static16 (int16 activations); weights are int8. "
-        "Default: static8.",
+        help="static8 (int8 activations), static16 (int16 activations), or, for encoder-decoders, "
+        "dynamic8 (float, quantized to int8 in front of each matrix). Default: static8.",
+        show_default=False,
+    ),
+]
+WeightBits = Annotated[
+    int | None, typer.Option(help="8 or 4 bits a weight. Default: 8.", show_default=False)
+]
+BlockSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Weights that share a scale: 32, 64 or 128 (dynamic8 with 4 bits), or 0 for all of a "
+        "channel. Default: 0.",
+        show_default=False,
+    ),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        help="How the integers of weights are chosen, such as round (to the nearest) or round_mse "
+        "(with the scale that errs least). Default: round.",
         show_default=False,
     ),
 ]
@@ -53,7 +80,7 @@ Calibration = Annotated[
     Path | None,
     typer.Option(
         help='JSON lines of {"audio", "text"}: recordings that set the ranges of activations; '
-        "200 or more are advised."
+        "200 or more are advised. dynamic8 needs none."
     ),
 ]
 Data = Annotated[

@@ -9,15 +9,19 @@ from typing import Annotated
 import typer
 
 from codegen.cli._options import (
+    BlockSize,
     Calibration,
     Data,
     Force,
     Jobs,
     Json,
     Language,
+    Method,
     Mode,
     Recipe,
     TargetName,
+    WeightBits,
+    Weights,
     Window,
 )
 from codegen.cli._output import page, say
@@ -34,6 +38,9 @@ def command(
     target: TargetName,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for everything.")],
     mode: Mode = None,
+    weight_bits: WeightBits = None,
+    block_size: BlockSize = None,
+    method: Method = None,
     recipe: Recipe = None,
     window: Window = None,
     language: Language = None,
@@ -43,6 +50,7 @@ def command(
         str | None,
         typer.Option(help="Prefix of the model's C names. Default: made from the source's name."),
     ] = None,
+    weights: Weights = "auto",
     jobs: Jobs = 2,
     force: Force = False,
     as_json: Json = False,
@@ -59,13 +67,14 @@ def command(
     request = build.BuildRequest(
         source,
         pipeline.find_target(target),
-        pipeline.find_recipe(mode, recipe),
+        pipeline.find_recipe(mode, recipe, weight_bits, block_size, method),
         calibration,
         data,
         name,
         jobs,
         pipeline.find_window(window),
         language,
+        weights,
     )
     report = build.build(request, output, overwrite=force, notify=say)
     if as_json:

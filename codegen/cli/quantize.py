@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from codegen.cli._options import Calibration, Force, Language, Mode, Recipe, Window
+from codegen.cli._options import (
+    BlockSize,
+    Calibration,
+    Force,
+    Language,
+    Method,
+    Mode,
+    Recipe,
+    WeightBits,
+    Window,
+)
 from codegen.cli._output import say
 
 
@@ -23,6 +33,9 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", help="The package's folder.")],
     calibration: Calibration = None,
     mode: Mode = None,
+    weight_bits: WeightBits = None,
+    block_size: BlockSize = None,
+    method: Method = None,
     recipe: Recipe = None,
     window: Window = None,
     language: Language = None,
@@ -32,10 +45,11 @@ def command(
     from codegen import pipeline
     from codegen.package import save_package
 
+    wanted = pipeline.find_recipe(mode, recipe, weight_bits, block_size, method)
     package = pipeline.quantize(
         source,
-        pipeline.calibration_manifest(calibration),
-        pipeline.find_recipe(mode, recipe),
+        pipeline.calibration_manifest(calibration, wanted),
+        wanted,
         say,
         window_samples=pipeline.find_window(window),
         language=language,

@@ -31,6 +31,10 @@ def command(
             "another; may be given several times.",
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Bind this file in place of the project's own file of weights."),
+    ] = None,
     toolchain: Annotated[str, typer.Option(help="gcc or zig.")] = "gcc",
     as_json: Json = False,
 ) -> None:
@@ -48,7 +52,7 @@ def command(
     say(f"compiling {project} for {description['board']}")
     firmware = build(project, toolchain=toolchain)
     say(f"running {len(payloads)} inputs on {description['board']}")
-    records = iter(run(project, payloads, firmware=firmware))
+    records = iter(run(project, payloads, firmware=firmware, weights=weights))
     answers = [
         _answer(path, [next(records) for _ in of_one])
         for path, of_one in zip(paths, pieces, strict=True)

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.emit.speech import (
-    HISTORY,
-    CtcDecoder,
-    LogMelInput,
-    RawPcmInput,
-    SpeechInputs,
-)
+from codegen.emit.speech import HISTORY, CtcDecoder, SpeechInputs
 from codegen.emit.values import Data, Slot
 from codegen.errors import StapesError
-from codegen.program import Program
+from codegen.program import Program, same
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +25,10 @@ class Places:
 
 @dataclass(frozen=True, eq=False)
 class TableContext:
-    """A stapes_row_table: its array, bytes a row, and where a row goes."""
+    """A stapes_row_table: its array, that of its scales, bytes a row, and where a row goes."""
 
     data: Data
+    scales: Data | None
     row_bytes: int
     by_token: int
     target: Slot
@@ -55,8 +50,8 @@ class StateContext:
 class SpeechContext:
     """What the templates of a speech model print, beside `inputs` itself.
 
-    `arrays` stand in its own file, `data` with the weights. What the input or the decoder at hand
-    has no use for is empty.
+    `arrays` stand in its own file, `data` with the weights, where `tables` also have arrays of the
+    programs. What the input or the decoder at hand has no use for is empty.
     """
 
     inputs: SpeechInputs
@@ -75,22 +70,25 @@ class SpeechContext:
 
 
 def speech_context(
-    speech: SpeechInputs, name: str, programs: Sequence[Program], places: Sequence[Places]
+    speech: SpeechInputs,
+    name: str,
+    programs: Sequence[Program],
+    places: Sequence[Places],
+    weights: Sequence[Data] = (),
 ) -> SpeechContext:
-    """The values of one speech model; `name` prefixes the symbols that other files see."""
+    """The values of one speech model; `name` prefixes the symbols that other files see.
+
+    `weights` are the arrays of the programs: a table of the same values is that array.
+    """
     first = places[0]
-    arrays: tuple[tuple[str, Data], ...] = ()
-    slots: tuple[tuple[str, Slot], ...] = ()
-    kinds = {LogMelInput: "log_mel", RawPcmInput: "raw_pcm", CtcDecoder: "ctc"}
-    if isinstance(speech.input, LogMelInput):
-        tables = speech.input.tables.items()
-        arrays = tuple((field, Data.of(f"{field}_table", values)) for field, values in tables)
-        slots = tuple((each, first.named(each)) for each in ("history", "spectrum", "features"))
+    front_end = speech.input
+    arrays = tuple((key, Data.of(f"{key}_table", table)) for key, table in front_end.tables.items())
+    slots = tuple((each, first.named(each)) for each in front_end.buffers)
     common = (
         speech,
-        f"input_{kinds[type(speech.input)]}.j2",
-        f"decoder_{kinds.get(type(speech.decoder), 'greedy')}.j2",
-        (speech.input.header, speech.decoder.header),
+        f"input_{front_end.kind}.j2",
+        f"decoder_{speech.decoder.symbol.removeprefix('stapes_')}.j2",
+        (front_end.header, speech.decoder.header),
         first.inputs[0],
     )
     if isinstance(speech.decoder, CtcDecoder):
@@ -101,7 +99,10 @@ def speech_context(
         raise StapesError(f"program '{programs[-1].name:.60}' decodes but does not repeat.")
     row_tables = tuple(
         TableContext(
-            Data.of(f"{name}_table_{table.name}", table.values.reshape(-1)),
+            _stored(f"{name}_table_{table.name}", table.values, weights),
+            None
+            if table.scales is None
+            else _stored(f"{name}_table_{table.name}_scales", table.scales, weights),
             table.values.shape[1] * table.values.itemsize,
             int(table.by_token),
             last.inputs[table.input],
@@ -120,7 +121,15 @@ def speech_context(
             ("logits", last.outputs[decoder.logits]),
             ("history", last.named(HISTORY)),
         ),
-        data=(*(table.data for table in row_tables), *words),
+        data=(
+            *(
+                data
+                for table in row_tables
+                for data in (table.data, table.scales)
+                if data is not None and data not in weights
+            ),
+            *words,
+        ),
         lists=tuple(
             (key, _tokens(key, decoder.rule[key]))
             for key in ("start", "suppress", "begin_suppress")
@@ -138,6 +147,12 @@ def speech_context(
             for state in decoder.states
         ),
     )
+
+
+def _stored(symbol: str, values: np.ndarray, weights: Sequence[Data]) -> Data:
+    """The array among the weights that has these values, else a new one."""
+    data = Data.of(symbol, values.reshape(-1))
+    return next((each for each in weights if same(each.values, data.values)), data)
 
 
 def _tokens(key: str, tokens: Sequence[int]) -> Data | None:

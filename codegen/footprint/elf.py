@@ -46,6 +46,7 @@ def model_prefixes(model: str) -> dict[str, str]:
         "graph_": "kernel parameters",
         "graphs": "model description",
         "arena_bytes": "model description",
+        "weights_file": "model description",
         "run_inputs": "model description",
         "run_outputs": "model description",
         "run": "model code",

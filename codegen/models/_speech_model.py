@@ -68,21 +68,15 @@ class SpeechModel:
 def load_model(
     folder: Path, window_samples: int | None = None, language: str | None = None
 ) -> SpeechModel:
-    """Load the checkpoint in `folder`, of a family that can be quantized, by its config.json.
+    """Load the checkpoint in `folder` by its config.json.
 
     The model may have a window somewhat longer than asked for: whole frames. Raises UserError for a
     folder without config.json, an unknown family, an install without torch, a window or a language
     that the model lacks, or what the family finds wrong.
     """
-    family = _family(folder)
-    if not getattr(family, "QUANTIZABLE", True):
-        raise UserError(
-            f"{folder} is a checkpoint of the family {_name(family)!r}, and quantizing this family"
-            f" is not there yet; supported are {', '.join(_quantizable())}."
-        )
     if window_samples is not None or language is not None:
         return load_float_model(folder, window_samples, language)
-    model: SpeechModel = family.load_source(folder)
+    model: SpeechModel = _family(folder).load_source(folder)
     return model
 
 
@@ -107,11 +101,6 @@ def _name(family: ModuleType) -> str:
     return family.__name__.rpartition(".")[2]
 
 
-def _quantizable() -> list[str]:
-    families = plugins("codegen.models")
-    return [name for name in families if getattr(families[name], "QUANTIZABLE", True)]
-
-
 def _family(folder: Path) -> ModuleType:
     """The module of the family that config.json names, as "family" or as "model_type"."""
     if not (folder / CONFIG).is_file():
@@ -127,7 +116,7 @@ def _family(folder: Path) -> ModuleType:
     found = families.get(name) if isinstance(name, str) else None
     if found is None or hasattr(found, "MODEL_TYPE") != (key == "model_type"):
         raise UserError(
-            f"{folder / CONFIG}: {key} is {name!r:.40}; supported are {', '.join(_quantizable())}."
+            f"{folder / CONFIG}: {key} is {name!r:.40}; supported are {', '.join(families)}."
         )
     if importlib.util.find_spec("torch") is None:
         raise UserError(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codegen.errors import UserError
-from codegen.models._front_ends import WhisperMel
+from codegen.frontend.whisper_mel import HOP_SAMPLES, WhisperMel
 from codegen.models._graphs import (
     GUARD,
     SAMPLE_RATE_HZ,
@@ -36,10 +36,7 @@ if TYPE_CHECKING:
     import torch
 
 MODEL_TYPE = "whisper"
-#: The step from PCM to quantized packages exists for families that say so.
-QUANTIZABLE = False
 
-HOP_SAMPLES = 160
 #: Samples an encoder frame: the second convolution has stride 2.
 FRAME_SAMPLES = 2 * HOP_SAMPLES
 #: Half of the decoder's 448 positions are for what is said in 30 s; the rest is for a prompt.
@@ -81,7 +78,6 @@ def load_source(
         "model.decoder.embed_positions.weight", shape.target_positions, shape.width
     )
     weights.done(_EMBEDDING)
-    mel = WhisperMel(SAMPLE_RATE_HZ, hop_samples=HOP_SAMPLES, bands=shape.bands)
     row_widths = dict.fromkeys(("embedding", "position"), shape.width)
     timestamps = source.generation.token("no_timestamps_token_id", shape.vocabulary) + 1
     tokens = source.tokens(shape.vocabulary, optional_from=timestamps)
@@ -91,7 +87,7 @@ def load_source(
             (encoder, "mel", (1, 2 * frames, 1, shape.bands)), cross, (decoder, row_widths), sizes
         ),
         phases=("encoder", "cross", "decoder"),
-        front_end=mel,
+        front_end=WhisperMel(shape.bands),
         decoding=decoding | {"most_tokens": positions},
         vocabulary=tuple(token.decode("latin-1") for token in tokens),
         window_samples=window,
@@ -173,7 +169,7 @@ def _named_token(source: Source, key: str, name: str, size: int) -> int:
         known = ", ".join(str(k).strip("<|>") for k in table) if isinstance(table, dict) else "none"
         raise UserError(
             f"{source.generation.path}: {key} has no {name!r:.40}; a multilingual model needs a"
-            f" language: choose one of {known:.600}."
+            f" language: choose one of {known:.600} with --language."
         )
     return number
 

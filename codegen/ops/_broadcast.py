@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from codegen.graph import Graph, Operator
+from codegen.graph import Graph, Operator, Tensor
 from codegen.ops import _cases
 from codegen.ops._operands import (
+    SUFFIXES,
     activations_read,
     affine,
     fused_activation,
@@ -22,7 +23,7 @@ from codegen.ops._operands import (
     step_name,
     unquantized,
 )
-from codegen.ops._quantize import activation_range
+from codegen.ops._quantize import activation_range, float_range
 from codegen.program import Params, Row0, Rows, Step
 
 Steps = tuple[int, int]
@@ -35,13 +36,20 @@ def both_integer(graph: Graph, operator: Operator) -> str | None:
     return None if types in ({"int8"}, {"int16"}) else " and ".join(sorted(types))
 
 
+def all_of_one_type(graph: Graph, operator: Operator) -> str | None:
+    """Both inputs and the output are int8, all are int16, or all are float32."""
+    tensors = input_of(graph, operator, 0), input_of(graph, operator, 1), output_of(graph, operator)
+    types = {tensor.dtype for tensor in tensors}
+    return None if len(types) == 1 and types <= set(SUFFIXES) else " and ".join(sorted(types))
+
+
 def one_varies(graph: Graph, operator: Operator) -> str | None:
     """At least one input is no constant."""
     return None if activations_read(graph, operator) else "two constants"
 
 
 def all_per_tensor(graph: Graph, operator: Operator) -> str | None:
-    """All three have one positive finite scale and one zero point, which is 0 for int16."""
+    """Integers have one positive finite scale and one zero point, which is 0 for int16."""
     tensors = input_of(graph, operator, 0), input_of(graph, operator, 1), output_of(graph, operator)
     return next((got for tensor in tensors if (got := unquantized(tensor))), None)
 
@@ -109,6 +117,17 @@ def range_fields(graph: Graph, operator: Operator) -> tuple[tuple[str, int], ...
     return ("output_min", lowest), ("output_max", highest)
 
 
+def float_step(graph: Graph, operator: Operator, kernel: str) -> Step:
+    """One call of the float32 `kernel`."""
+    lowest, highest = float_range(fused_activation(operator))
+    fields = (
+        *step_fields(graph, operator),
+        ("output_min", lowest),
+        ("output_max", highest),
+    )
+    return step(graph, operator, kernel, Params("stapes_elementwise_f32_params", fields))
+
+
 def step(graph: Graph, operator: Operator, kernel: str, params: Params) -> Step:
     """One call of `kernel`, in place over an input of the output's shape that is no constant."""
     found = grid(graph, operator)
@@ -153,7 +172,7 @@ def cases(
     rng: np.random.Generator,
     kind: str,
     spread: Spread = sum_spread,
-    dtypes: tuple[str, ...] = ("int8", "int16"),
+    dtypes: tuple[str, ...] = tuple(SUFFIXES),
     activations: bool = True,
 ) -> Iterator[Graph]:
     """Equal shapes and each way of repeating, either input constant or not."""
@@ -168,8 +187,11 @@ def cases(
         constant = int(rng.integers(4))
         if constant < 2:
             sources[constant] = _cases.constant(rng, sources[constant])
-        target = spread(dtype, *(affine(s).scale for s in sources)) * _cases.scale(rng, 0.3, 3.0)
-        output = _cases.tensor(rng, shape, dtype, float(np.float32(target)))
+        output = Tensor("", shape, dtype)
+        if dtype != "float32":
+            target = spread(dtype, *(affine(s).scale for s in sources))
+            target *= _cases.scale(rng, 0.3, 3.0)
+            output = _cases.tensor(rng, shape, dtype, float(np.float32(target)))
         options: Mapping[str, Any] = {}
         if activations:
             options = {"fused_activation_function": _cases.activation(rng)}

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,13 @@ def choice(rng: np.random.Generator, *values: Any) -> Any:
 
 
 def either_type(rng: np.random.Generator) -> str:
-    """A random activation type."""
+    """A random integer activation type."""
     return str(choice(rng, "int8", "int16"))
+
+
+def any_type(rng: np.random.Generator) -> str:
+    """A random activation type, float32 among them."""
+    return str(choice(rng, "int8", "int16", "float32"))
 
 
 def scale(rng: np.random.Generator, least: float = 1e-3, most: float = 1.0) -> float:
@@ -39,7 +46,9 @@ def tensor(
     real_scale: float | None = None,
     zero_point: int | None = None,
 ) -> Tensor:
-    """An activation of random scale and zero point, where none is given."""
+    """An activation of random scale and zero point, where none is given; float32 has neither."""
+    if dtype == "float32":
+        return Tensor("", shape, dtype)
     lowest, highest = RANGES[dtype]
     if zero_point is None:
         zero_point = choice(rng, 0, lowest, highest, integer(rng, lowest, highest))
@@ -57,7 +66,9 @@ def like(source: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def values(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Random data over the type's whole range, sometimes only its ends."""
+    """Random data over the type's whole range, sometimes only its ends; normal float32."""
+    if dtype == "float32":
+        return (scale(rng, 0.1, 10.0) * rng.normal(0.0, 1.0, shape)).astype(np.float32)
     lowest, highest = RANGES[dtype]
     kind = integer(rng, 0, 9)
     if kind == 0:
@@ -94,6 +105,24 @@ def weights(
     if dtype == "int4":
         data >>= 4
     return Tensor("", shape, dtype, Quantization(scales, (0,) * count, axis), data)
+
+
+def blocks(rng: np.random.Generator, shape: tuple[int, int], size: int) -> Tensor:
+    """int4 weights in blocks of `size`, with scales that float16 and bfloat16 share."""
+    count = shape[0] * shape[1] // size
+    scales = tuple(
+        float(rng.integers(128, 256)) * 2.0 ** -integer(rng, 9, 18) for _ in range(count)
+    )
+    data = values(rng, shape, "int8") >> 4
+    return Tensor("", shape, "int4", Quantization(scales, (0,) * count, 0, size), data)
+
+
+def tamed(source: Tensor) -> Tensor:
+    """`source` with scales times a power of two, so that outputs are about as large as inputs."""
+    reach = max(affine(source).scales) * (7 if source.dtype == "int4" else 127)
+    factor = 2.0 ** -round(math.log2(reach * math.sqrt(source.elements / source.shape[0])))
+    scales = tuple(scale * factor for scale in affine(source).scales)
+    return replace(source, quantization=replace(affine(source), scales=scales))
 
 
 def bias(

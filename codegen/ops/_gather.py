@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from codegen.graph import NUMPY_TYPES, Graph, Operator, Tensor
+from codegen.ops import _cases
 from codegen.ops._operands import (
-    RANGES,
+    SUFFIXES,
     Constraint,
     activations_read,
     input_of,
@@ -41,14 +42,18 @@ def constraints(roles: Roles) -> tuple[Constraint, ...]:
     """The constraints after that on the number of inputs."""
 
     def alike(graph: Graph, operator: Operator) -> str | None:
-        """The output is int8 or int16, with the type and the quantization of the tensor that is
-        read; it has no data of its own."""
+        """The output is int8, int16 or float32, with the type and, of integers, the quantization of
+        the tensor that is read; it has no data of its own."""
         before, after = input_of(graph, operator, roles.table), output_of(graph, operator)
-        if before.dtype != after.dtype or after.dtype not in RANGES:
+        if before.dtype != after.dtype or after.dtype not in SUFFIXES:
             return f"{before.dtype} to {after.dtype}"
         ours, theirs = before.quantization, after.quantization
-        if ours is None or theirs is None or after.data is not None:
-            return "a tensor without a scale" if after.data is None else "a constant output"
+        if after.data is not None:
+            return "a constant output"
+        if after.dtype == "float32":
+            return None
+        if ours is None or theirs is None:
+            return "a tensor without a scale"
         if (ours.scales, ours.zero_points) != (theirs.scales, theirs.zero_points):
             return f"scales {ours.scales} and {theirs.scales}"
         return None if len(ours.scales) == 1 else f"{len(ours.scales)} scales"
@@ -118,7 +123,8 @@ def inputs(rng: np.random.Generator, graph: Graph, roles: Roles) -> Iterator[lis
     tensors: list[Tensor] = [graph.tensors[index] for index in graph.inputs]
     while True:
         yield [
-            rng.integers(*limits, t.shape, NUMPY_TYPES[t.dtype], endpoint=True)
+            _cases.values(rng, t.shape, t.dtype)
+            if t.dtype in SUFFIXES
+            else rng.integers(0, length, t.shape, NUMPY_TYPES[t.dtype])
             for t in tensors
-            for limits in [RANGES.get(t.dtype, (0, length - 1))]
         ]

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 
 from codegen.graph import Graph, Operator, Quantization, Tensor
-from codegen.program import BufferRef, Constant
+from codegen.program import BufferRef, Constant, c_type
 
 Constraint = Callable[[Graph, Operator], str | None]
 
-#: The least and the greatest value of each activation type.
+#: The least and the greatest value of each integer activation type.
 RANGES: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "int16": (-32768, 32767)}
 #: What ends the name of a kernel of each activation type.
-SUFFIXES: Mapping[str, str] = {"int8": "s8", "int16": "s16"}
+SUFFIXES: Mapping[str, str] = {"int8": "s8", "int16": "s16", "float32": "f32"}
 
 
 def input_of(graph: Graph, operator: Operator, position: int) -> Tensor:
@@ -49,13 +50,13 @@ def operand(graph: Graph, operator: Operator, position: int) -> BufferRef | Cons
     """The input at `position` as a kernel's pointer."""
     tensor = input_of(graph, operator, position)
     if tensor.data is None:
-        return BufferRef(operator.inputs[position], f"{tensor.dtype}_t")
+        return BufferRef(operator.inputs[position], c_type(tensor.dtype))
     return Constant(f"input{position + 1}", tensor.data.reshape(-1))
 
 
 def result(graph: Graph, operator: Operator) -> BufferRef:
     """The output as a kernel's pointer."""
-    return BufferRef(operator.outputs[0], f"{output_of(graph, operator).dtype}_t")
+    return BufferRef(operator.outputs[0], c_type(output_of(graph, operator).dtype))
 
 
 def activations_read(graph: Graph, operator: Operator) -> tuple[int, ...]:
@@ -93,6 +94,27 @@ def one_integer_type(graph: Graph, operator: Operator) -> str | None:
     return None if types in (("int8", "int8"), ("int16", "int16")) else f"{types[0]} to {types[1]}"
 
 
+def one_type(graph: Graph, operator: Operator) -> str | None:
+    """The first input and the output are both int8, both int16 or both float32."""
+    types = input_of(graph, operator, 0).dtype, output_of(graph, operator).dtype
+    return None if types[0] == types[1] and types[0] in SUFFIXES else f"{types[0]} to {types[1]}"
+
+
+def is_float(graph: Graph, operator: Operator) -> bool:
+    """Whether the output is float32."""
+    return output_of(graph, operator).dtype == "float32"
+
+
+def of_integers(constraint: Constraint) -> Constraint:
+    """`constraint`, which holds of itself where the output is float32."""
+
+    @functools.wraps(constraint)
+    def limited(graph: Graph, operator: Operator) -> str | None:
+        return None if is_float(graph, operator) else constraint(graph, operator)
+
+    return limited
+
+
 def int8_only(graph: Graph, operator: Operator) -> str | None:
     """The input and the output are int8."""
     types = input_of(graph, operator, 0).dtype, output_of(graph, operator).dtype
@@ -107,7 +129,9 @@ def first_input_varies(graph: Graph, operator: Operator) -> str | None:
 
 
 def unquantized(tensor: Tensor) -> str | None:
-    """Why `tensor` has no usable per-tensor quantization, or None where it has one."""
+    """Why `tensor` has no usable per-tensor quantization, or None: it has one, or is float32."""
+    if tensor.dtype == "float32":
+        return None
     quantization = tensor.quantization
     if quantization is None or not quantization.scales:
         return "no scale"
@@ -122,7 +146,8 @@ def unquantized(tensor: Tensor) -> str | None:
 
 
 def per_tensor(graph: Graph, operator: Operator) -> str | None:
-    """Activations have one positive finite scale and one zero point, which is 0 for int16."""
+    """Integer activations have one positive finite scale and one zero point, which is 0 for
+    int16."""
     return unquantized(input_of(graph, operator, 0)) or unquantized(output_of(graph, operator))
 
 

@@ -63,6 +63,18 @@ def activation_range(tensor: Tensor, activation: str = "NONE") -> tuple[int, int
     return lowest, highest
 
 
+def float_range(activation: str = "NONE") -> tuple[float, float]:
+    """The least and greatest float32 output under a fused activation."""
+    most = float(np.finfo(np.float32).max)
+    lowest, highest = {
+        "NONE": (-most, most),
+        "RELU": (0.0, most),
+        "RELU6": (0.0, 6.0),
+        "RELU_N1_TO_1": (-1.0, 1.0),
+    }[activation]
+    return lowest, highest
+
+
 def shift_right(x: np.ndarray, shift: int) -> np.ndarray:
     """int64 `x` / 2^shift, rounded to nearest, halves away from zero."""
     mask = (1 << shift) - 1

@@ -14,19 +14,20 @@ from codegen.ops._operands import (
     arity,
     first_input_varies,
     input_of,
-    one_integer_type,
+    is_float,
+    one_type,
     output_of,
     per_tensor,
     same_shape,
 )
-from codegen.ops._quantize import activation_range, float32
-from codegen.program import Step
+from codegen.ops._quantize import activation_range, float32, float_range
+from codegen.program import Params, Step
 
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 CONSTRAINTS = (
     arity(1, 1),
     first_input_varies,
-    one_integer_type,
+    one_type,
     per_tensor,
     same_shape,
     _unary.rescaling_in_range,
@@ -36,6 +37,16 @@ CONSTRAINTS = (
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the product of the leading dimensions."""
     before, after = input_of(graph, operator, 0), output_of(graph, operator)
+    if is_float(graph, operator):
+        lowest, highest = float_range(operator.kind)
+        fields = (
+            ("columns", before.shape[-1] if before.shape else 1),
+            ("output_min", lowest),
+            ("output_max", highest),
+        )
+        return _unary.step(
+            graph, operator, "stapes_clamp_f32", Params("stapes_clamp_params", fields)
+        )
     # LiteRT divides in single precision here.
     real = float32(affine(before).scale / affine(after).scale)
     return _unary.rescale(graph, operator, real, activation_range(after, operator.kind))

@@ -10,7 +10,7 @@ import numpy as np
 
 from codegen.graph import Graph, Operator
 from codegen.ops import _cases, _unary
-from codegen.ops._operands import affine, input_of
+from codegen.ops._operands import affine, input_of, of_integers
 from codegen.program import Constant, Params, Step
 
 #: Scale and zero point of an output from 0 or -1 to 1.
@@ -19,6 +19,7 @@ UNITS = {"int8": (1 / 256, -128), "int16": (1 / 32768, 0)}
 _STEPS = 24
 
 
+@of_integers
 def moderate_scale(graph: Graph, operator: Operator) -> str | None:
     """int16: the input scale is from 2^-30 to 4."""
     tensor = input_of(graph, operator, 0)
@@ -77,7 +78,11 @@ def lower(graph: Graph, operator: Operator, kernel: str, shifts: tuple[int, ...]
 def cases(rng: np.random.Generator, kind: str) -> Iterator[Graph]:
     """Scales from flat to a step, powers of two among them."""
     while True:
-        dtype = _cases.either_type(rng)
+        dtype = _cases.any_type(rng)
+        if dtype == "float32":
+            source = _cases.tensor(rng, (8, 64), dtype)
+            yield _cases.graph(kind, (source,), source, {})
+            continue
         scale = _cases.scale(rng, 1e-3, 2.0) / (1 if dtype == "int8" else 256)
         if rng.integers(3) == 0:
             scale = 2.0 ** -_cases.integer(rng, 9, 14)

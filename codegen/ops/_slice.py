@@ -14,7 +14,7 @@ from codegen.ops._operands import (
     Constraint,
     first_input_varies,
     input_of,
-    one_integer_type,
+    one_type,
     operand,
     output_of,
     result,
@@ -70,7 +70,7 @@ def constraints(spans: Spans) -> tuple[Constraint, ...]:
         wanted, got = [span.count for span in found], output_of(graph, operator).shape
         return None if math.prod(wanted) == math.prod(got) else f"{wanted} to {list(got)}"
 
-    return (first_input_varies, one_integer_type, same_quantization, inside, chosen_elements)
+    return (first_input_varies, one_type, same_quantization, inside, chosen_elements)
 
 
 def lower(graph: Graph, operator: Operator, found: tuple[Span, ...]) -> Step | Alias:

@@ -8,7 +8,15 @@ import math
 
 from codegen.graph import Graph, Operator
 from codegen.ops import _broadcast
-from codegen.ops._operands import SUFFIXES, affine, arity, input_of, output_of
+from codegen.ops._operands import (
+    SUFFIXES,
+    affine,
+    arity,
+    input_of,
+    is_float,
+    of_integers,
+    output_of,
+)
 from codegen.ops._quantize import quantize_multiplier
 from codegen.ops._weights import known_activation
 from codegen.program import Params, Step
@@ -29,12 +37,14 @@ def _real(graph: Graph, operator: Operator) -> float:
     return common_scale(graph, operator) / (headroom * affine(after).scale)
 
 
+@of_integers
 def sum_scales_down(graph: Graph, operator: Operator) -> str | None:
     """The output scale is above 2^-19 (int8) or 2^-14 (int16) of the larger input scale."""
     factor = _real(graph, operator)
     return None if factor < 1 else f"{factor:.3g} times that"
 
 
+@of_integers
 def not_powers_of_two(graph: Graph, operator: Operator) -> str | None:
     """int16 scales are not all powers of two, unless the option pot_scale_int16 is false."""
     tensors = input_of(graph, operator, 0), input_of(graph, operator, 1), output_of(graph, operator)
@@ -47,7 +57,7 @@ def not_powers_of_two(graph: Graph, operator: Operator) -> str | None:
 
 CONSTRAINTS = (
     arity(2, 2),
-    _broadcast.both_integer,
+    _broadcast.all_of_one_type,
     _broadcast.one_varies,
     _broadcast.all_per_tensor,
     _broadcast.two_levels,
@@ -59,6 +69,8 @@ CONSTRAINTS = (
 
 def lower(graph: Graph, operator: Operator, kernel: str) -> Step:
     """One call of `kernel`, whose name lacks the type."""
+    if is_float(graph, operator):
+        return _broadcast.float_step(graph, operator, f"{kernel}_f32")
     return step(graph, operator, kernel, _real(graph, operator))
 
 

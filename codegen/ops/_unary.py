@@ -15,6 +15,7 @@ from codegen.ops._operands import (
     affine,
     input_of,
     leading,
+    of_integers,
     operand,
     output_of,
     result,
@@ -25,6 +26,7 @@ from codegen.ops._tables import FloatFunction, sampled_table, value_table
 from codegen.program import Constant, Params, Row0, Rows, Step
 
 
+@of_integers
 def rescaling_in_range(graph: Graph, operator: Operator) -> str | None:
     """input scale / output scale is below 2^30."""
     real = affine(input_of(graph, operator, 0)).scale / affine(output_of(graph, operator)).scale
@@ -64,6 +66,7 @@ def lookup(graph: Graph, operator: Operator, table: np.ndarray) -> Step:
     return step(graph, operator, f"stapes_lookup_{SUFFIXES[dtype]}", Params(struct, fields))
 
 
+@of_integers
 def tabulated_in_range(graph: Graph, operator: Operator) -> str | None:
     """Scales lie between 2^-60 and 2^60, and input scale / output scale is below 2^20."""
     before, after = affine(input_of(graph, operator, 0)), affine(output_of(graph, operator))
@@ -82,12 +85,23 @@ def tabulated(graph: Graph, operator: Operator, function: FloatFunction) -> Step
     return lookup(graph, operator, sampled_table(function, before.scale, after.scale))
 
 
+def float_step(graph: Graph, operator: Operator, kernel: str) -> Step:
+    """One call of the float32 `kernel`."""
+    shape = input_of(graph, operator, 0).shape
+    fields = (("columns", shape[-1] if shape else 1),)
+    return step(graph, operator, kernel, Params("stapes_unary_f32_params", fields))
+
+
 def cases(
     rng: np.random.Generator, kind: str, options: Callable[[], Mapping[str, Any]]
 ) -> Iterator[Graph]:
     """Many values under scales from flat to saturated."""
     while True:
-        dtype = _cases.either_type(rng)
+        dtype = _cases.any_type(rng)
+        if dtype == "float32":
+            source = _cases.tensor(rng, (8, 64), dtype)
+            yield _cases.graph(kind, (source,), source, options())
+            continue
         unit = 1 if dtype == "int8" else 256
         source = _cases.tensor(rng, (8, 64), dtype, _cases.scale(rng, 1e-3, 1.0) / unit)
         spread = affine(source).scale * _cases.scale(rng, 0.02, 2.0)

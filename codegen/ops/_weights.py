@@ -41,17 +41,20 @@ def constant_weights(graph: Graph, operator: Operator) -> str | None:
 
 
 def symmetric_weights(graph: Graph, operator: Operator) -> str | None:
-    """The weights have zero point 0 and positive finite scales: one, or one an output channel."""
+    """The weights have zero point 0 and positive finite scales: one, one an output channel, or, in
+    FULLY_CONNECTED, one a block."""
     weights = input_of(graph, operator, 1)
     quantization = weights.quantization
     if quantization is None or not quantization.scales:
         return "weights without a scale"
     if any(quantization.zero_points):
         return f"zero point {next(z for z in quantization.zero_points if z)}"
-    if quantization.block_size:
-        return f"blocks of {quantization.block_size}"
     if not all(0 < scale < math.inf for scale in quantization.scales):
         return "a scale that is not positive and finite"
+    if quantization.block_size:
+        return (
+            None if operator.kind == "FULLY_CONNECTED" else f"blocks of {quantization.block_size}"
+        )
     count = len(quantization.scales)
     axis = channel_axis(operator)
     if count > 1 and (quantization.axis, count) != (axis, weights.shape[axis]):
@@ -61,14 +64,18 @@ def symmetric_weights(graph: Graph, operator: Operator) -> str | None:
 
 def constant_bias(graph: Graph, operator: Operator) -> str | None:
     """The bias is a constant with one value an output channel: int32 beside int8 activations,
-    int64 beside int16 (in FULLY_CONNECTED int32, where its option quantized_bias_type says so). All
-    operators but CONV_2D may lack it."""
+    int64 beside int16 (in FULLY_CONNECTED int32, where its option quantized_bias_type says so),
+    float32 beside float32. All operators but CONV_2D may lack it."""
     bias = optional_input(graph, operator, 2)
     before = input_of(graph, operator, 0).dtype
     if bias is None:
         return None
-    allowed = {"int8": {"int32"}, "int16": {"int64"}}[before]
-    if operator.kind == "FULLY_CONNECTED" and _stated_bias(operator) == _INT32:
+    allowed = {"int8": {"int32"}, "int16": {"int64"}}.get(before, {"float32"})
+    if (
+        before != "float32"
+        and operator.kind == "FULLY_CONNECTED"
+        and _stated_bias(operator) == _INT32
+    ):
         allowed = {"int32"}
     if bias.data is None or bias.dtype not in allowed:
         return f"{'a computed' if bias.data is None else bias.dtype} bias"
@@ -103,7 +110,7 @@ CONSTRAINTS = (
 def is_wide(graph: Graph, operator: Operator) -> bool:
     """Whether LiteRT accumulates in 64 bits: int16 activations, unless the bias has 32 bits or,
     in FULLY_CONNECTED, there is none."""
-    if input_of(graph, operator, 0).dtype == "int8":
+    if input_of(graph, operator, 0).dtype != "int16":
         return False
     bias = optional_input(graph, operator, 2)
     if bias is not None:
@@ -137,9 +144,9 @@ def largest_sums(graph: Graph, operator: Operator) -> list[int]:
 
 
 def raw_bias(graph: Graph, operator: Operator) -> np.ndarray:
-    """The bias as the file has it, or zeros: int64 (output channels,)."""
+    """The integer bias as the file has it, or zeros: int64 (output channels,)."""
     bias = optional_input(graph, operator, 2)
-    if bias is None or bias.data is None:
+    if bias is None or bias.data is None or bias.dtype == "float32":
         return np.zeros(input_of(graph, operator, 1).shape[channel_axis(operator)], np.int64)
     return bias.data.reshape(-1).astype(np.int64)
 

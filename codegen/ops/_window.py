@@ -69,6 +69,16 @@ def four_dimensions(graph: Graph, operator: Operator) -> str | None:
     return None
 
 
+def filter_shape(graph: Graph, operator: Operator) -> str | None:
+    """The filter is [output channels, height, width, input channels]: no groups."""
+    shape = input_of(graph, operator, 1).shape
+    inputs = input_of(graph, operator, 0).shape[3]
+    outputs = output_of(graph, operator).shape[3]
+    if len(shape) == 4 and (shape[0], shape[3]) == (outputs, inputs):
+        return None
+    return f"filter {list(shape)} from {inputs} to {outputs} channels"
+
+
 def window_fits(graph: Graph, operator: Operator) -> str | None:
     """Filter, strides and dilations are from 1 to 2^15, padding is SAME or VALID, and the output's
     height and width follow from them."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BATCH_MATMUL: int8 or int16, both operands activations, either transposed or repeated."""
+"""BATCH_MATMUL: int8, int16 or float32; either operand transposed, repeated or constant."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from itertools import accumulate
 
 import numpy as np
 
-from codegen.graph import Graph, Operator
+from codegen.graph import Graph, Operator, Tensor
 from codegen.ops import _cases
-from codegen.ops._broadcast import all_per_tensor, both_integer, one_varies
+from codegen.ops._broadcast import all_of_one_type, all_per_tensor, one_varies
 from codegen.ops._operands import (
     SUFFIXES,
     activations_read,
     affine,
     arity,
     input_of,
+    is_float,
+    of_integers,
     operand,
     output_of,
     result,
@@ -27,10 +29,14 @@ from codegen.ops._quantize import float32, narrow_multiplier, quantize_multiplie
 from codegen.program import Params, Row0, Rows, Scratch, Step
 
 KIND = "BATCH_MATMUL"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
+#: Of LiteRT, which adds the products of a float32 sum in another order.
+TOLERANCE_ULP = 32
 
 #: Dimensions that count matrices, after those that are missing are added in front.
 _STACK = 3
+#: Columns that the float32 kernel sums side by side: STAPES_LANES.
+_LANES = 8
 
 
 def matching_shapes(graph: Graph, operator: Operator) -> str | None:
@@ -59,11 +65,11 @@ def scales_in_range(graph: Graph, operator: Operator) -> str | None:
 
 CONSTRAINTS = (
     arity(2, 2),
-    both_integer,
+    all_of_one_type,
     one_varies,
     all_per_tensor,
     matching_shapes,
-    scales_in_range,
+    of_integers(scales_in_range),
 )
 
 
@@ -86,6 +92,26 @@ def _real(graph: Graph, operator: Operator) -> float:
     return float32(first * second) / affine(output_of(graph, operator)).scale
 
 
+def _integer_fields(graph: Graph, operator: Operator) -> tuple[tuple[str, int], ...]:
+    """Zero points and rescaling, all 0 for float32."""
+    names = ("x_zero_point", "y_zero_point", "multiplier", "shift", "output_zero_point")
+    if is_float(graph, operator):
+        return tuple((name, 0) for name in names)
+    first, second = (affine(input_of(graph, operator, i)).zero_point for i in (0, 1))
+    after = output_of(graph, operator)
+    rescaling = narrow_multiplier if after.dtype == "int16" else quantize_multiplier
+    values = (first, second, *rescaling(_real(graph, operator)), affine(after).zero_point)
+    return tuple(zip(names, values, strict=True))
+
+
+def _scratch_bytes(graph: Graph, operator: Operator, columns: int, depth: int) -> int:
+    """A row of x as int16, or columns of y side by side where they do not lie so."""
+    if not is_float(graph, operator):
+        return 2 * depth
+    whole = columns % _LANES == 0 and not _transposed(operator)[1]
+    return 0 if whole else 4 * _LANES * depth
+
+
 def _stack_steps(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Elements between matrices along each of three leading dimensions, 0 along one of 1."""
     padded = (1,) * (_STACK + 2 - len(shape)) + shape
@@ -100,10 +126,6 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     adj_x, adj_y = _transposed(operator)
     (matrix_rows, depth), (columns, _) = _matrices(graph, operator)
     stack = (1,) * (_STACK + 2 - len(after.shape)) + after.shape[:-2]
-    narrow = after.dtype == "int16"
-    multiplier, shift = (narrow_multiplier if narrow else quantize_multiplier)(
-        _real(graph, operator)
-    )
     steps = [
         (f"{name}_step_{i}", step)
         for name, tensor in (("x", first), ("y", second))
@@ -121,11 +143,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         *steps[_STACK:],
         ("y_column_step", depth if adj_y else 1),
         ("y_depth_step", 1 if adj_y else columns),
-        ("x_zero_point", affine(first).zero_point),
-        ("y_zero_point", affine(second).zero_point),
-        ("multiplier", multiplier),
-        ("shift", shift),
-        ("output_zero_point", affine(after).zero_point),
+        *_integer_fields(graph, operator),
     )
     return Step(
         name=step_name(operator),
@@ -143,7 +161,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         reads=activations_read(graph, operator),
         writes=(operator.outputs[0],),
         rows=math.prod(after.shape[:-1]),
-        scratch_bytes=2 * depth,
+        scratch_bytes=_scratch_bytes(graph, operator, columns, depth),
         macs=after.elements * depth,
     )
 
@@ -151,8 +169,8 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
 def cases(rng: np.random.Generator) -> Iterator[Graph]:
     """Either operand transposed, repeated along leading dimensions, or constant."""
     while True:
-        dtype = _cases.either_type(rng)
-        rows, columns = _cases.integer(rng, 1, 9), _cases.integer(rng, 1, 9)
+        dtype = _cases.any_type(rng)
+        rows, columns = _cases.integer(rng, 1, 9), _cases.choice(rng, 1, 2, 3, 5, 8, 9, 16)
         depth = _cases.choice(rng, 1, 2, 7, 16, 36, 207)
         stacks = _cases.choice(
             rng,
@@ -172,11 +190,11 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         second = _cases.tensor(
             rng, (*stacks[1], *((columns, depth) if adj_y else (depth, columns))), dtype
         )
-        spread = (73 if dtype == "int8" else 18918) * math.sqrt(depth) * _cases.scale(rng, 0.1, 8)
-        scale = affine(first).scale * affine(second).scale * spread
-        output = _cases.tensor(
-            rng, (*np.broadcast_shapes(*stacks), rows, columns), dtype, float(np.float32(scale))
-        )
+        output = Tensor("", (*np.broadcast_shapes(*stacks), rows, columns), dtype)
+        if dtype != "float32":
+            spread = (73 if dtype == "int8" else 18918) * _cases.scale(rng, 0.1, 8)
+            scale = affine(first).scale * affine(second).scale * math.sqrt(depth) * spread
+            output = _cases.tensor(rng, output.shape, dtype, float(np.float32(scale)))
         constant = int(rng.integers(6))
         sources = [first, second]
         if constant < 2:

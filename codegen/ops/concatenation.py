@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CONCATENATION of two to four tensors, int8 or int16."""
+"""CONCATENATION of two to eight tensors, int8, int16 or float32."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from codegen.graph import NUMPY_TYPES, Graph, Operator, Tensor
 from codegen.ops import _cases
 from codegen.ops._operands import (
-    RANGES,
+    SUFFIXES,
     activations_read,
     arity,
     fused_activation,
@@ -23,7 +23,7 @@ from codegen.ops._operands import (
 from codegen.program import Operand, Params, Row0, Rows, Step
 
 KIND = "CONCATENATION"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 
 #: Inputs that the kernels take.
 _FEW, _MOST = 4, 8
@@ -46,13 +46,15 @@ def present(graph: Graph, operator: Operator) -> str | None:
 
 
 def all_alike(graph: Graph, operator: Operator) -> str | None:
-    """All tensors have one type, int8 or int16, and one quantization."""
+    """All tensors have one type, int8, int16 or float32, and integers one quantization."""
     after = output_of(graph, operator)
-    if after.dtype not in RANGES:
+    if after.dtype not in SUFFIXES:
         return after.dtype
     for tensor in _inputs(graph, operator):
         if tensor.dtype != after.dtype:
             return f"{tensor.dtype} and {after.dtype}"
+        if after.dtype == "float32":
+            continue
         if tensor.quantization is None or after.quantization is None:
             return "a tensor without a scale"
         ours, theirs = tensor.quantization, after.quantization
@@ -115,7 +117,7 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
     """Two to eight inputs along any axis, one of them perhaps constant."""
     while True:
         axis = _cases.integer(rng, 0, 2)
-        first = _cases.tensor(rng, (2, 3, 4), _cases.either_type(rng))
+        first = _cases.tensor(rng, (2, 3, 4), _cases.any_type(rng))
         sources = [first]
         for _ in range(_cases.choice(rng, 1, 1, 2, 3, 4, 7)):
             shape = list(first.shape)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CONV_2D: int8 or int16 activations, int8 or int4 weights, per tensor or channel."""
+"""CONV_2D: int8, int16 or float32 activations, int8 or int4 weights, per tensor or channel."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codegen.graph import Graph, Operator
-from codegen.ops import _cases, _weights, _window
+from codegen.graph import Graph, Operator, Tensor
+from codegen.ops import _cases, _hybrid, _weights, _window
 from codegen.ops._operands import (
     affine,
     arity,
     first_input_varies,
     fused_activation,
     input_of,
-    one_integer_type,
+    of_integers,
+    one_type,
     operand,
     output_of,
     per_tensor,
@@ -24,37 +25,32 @@ from codegen.ops._operands import (
     step_name,
 )
 from codegen.ops._quantize import activation_range
-from codegen.program import Params, Row0, Rows, Step
+from codegen.program import Params, Row0, Rows, Scratch, Step
 
 KIND = "CONV_2D"
-TYPES = ("int8", "int16")
-
-
-def filter_shape(graph: Graph, operator: Operator) -> str | None:
-    """The filter is [output channels, height, width, input channels]: no groups."""
-    shape = input_of(graph, operator, 1).shape
-    inputs = input_of(graph, operator, 0).shape[3]
-    outputs = output_of(graph, operator).shape[3]
-    if len(shape) == 4 and (shape[0], shape[3]) == (outputs, inputs):
-        return None
-    return f"filter {list(shape)} from {inputs} to {outputs} channels"
+TYPES = ("int8", "int16", "float32")
+#: Of XNNPACK, which fuses the last multiplication and addition of a float32 output.
+TOLERANCE_ULP = 4
 
 
 CONSTRAINTS = (
     arity(3, 3),
     first_input_varies,
-    one_integer_type,
+    one_type,
     per_tensor,
     _window.four_dimensions,
-    filter_shape,
+    _window.filter_shape,
     _window.window_fits,
     *_weights.CONSTRAINTS,
-    _weights.scales_in_range,
+    _hybrid.int8_convolution,
+    of_integers(_weights.scales_in_range),
 )
 
 
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the output's, along height (width where the height is 1)."""
+    if _hybrid.is_hybrid(graph, operator):
+        return _hybrid_step(graph, operator)
     before, after = input_of(graph, operator, 0), output_of(graph, operator)
     y, x = _window.axes(graph, operator)
     lowest, highest = activation_range(after, fused_activation(operator))
@@ -94,6 +90,35 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     )
 
 
+def _hybrid_step(graph: Graph, operator: Operator) -> Step:
+    """A filter of one tap is a matrix, as XNNPACK has it: each position has a range of its own."""
+    after = output_of(graph, operator)
+    y, x = _window.axes(graph, operator)
+    if y.taps == x.taps == y.stride == x.stride == 1:
+        return _hybrid.matrix_step(graph, operator)
+    products = math.prod(input_of(graph, operator, 1).shape[1:])
+    return Step(
+        name=step_name(operator),
+        kernel="stapes_conv_2d_f32_w8",
+        header="stapes/conv_2d.h",
+        operands=(
+            _hybrid.convolution_params(graph, operator),
+            Row0(),
+            Rows(),
+            operand(graph, operator, 0),
+            _weights.packed_weights(graph, operator),
+            _hybrid.bias(graph, operator),
+            Scratch(),
+            result(graph, operator),
+        ),
+        reads=(operator.inputs[0],),
+        writes=(operator.outputs[0],),
+        rows=y.output,
+        scratch_bytes=2 * products,
+        macs=after.elements * products,
+    )
+
+
 def cases(rng: np.random.Generator) -> Iterator[Graph]:
     """Every padding, stride, dilation, activation; also the one-dimensional (k, 1) and (1, k)."""
     while True:
@@ -101,13 +126,18 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         size = _cases.choice(rng, (9, 7), (13, 1), (1, 12), (5, 5), (1, 1), (4, 11))
         taps = tuple(_cases.integer(rng, 1, min(4, length)) for length in size)
         channels, filters = _cases.integer(rng, 1, 9), _cases.integer(rng, 1, 9)
-        source = _cases.tensor(rng, (1, *size, channels), _cases.either_type(rng))
-        form = _cases.choice(rng, "int8", "int8", "int4")
+        source = _cases.tensor(rng, (1, *size, channels), _cases.any_type(rng))
+        floats = source.dtype == "float32"
+        form = _cases.choice(rng, "int8", "int8", "int8" if floats else "int4")
         shape = (filters, *taps, channels)
         weights = _cases.weights(rng, shape, 0, bool(rng.integers(4)), form)
-        bias = _cases.bias(rng, source, weights, 0)
         outer = _window.output_shape(size, taps, options)
-        if outer is not None:
+        if outer is not None and floats:
+            bias = _cases.constant(rng, Tensor("", (filters,), "float32"))
+            output = Tensor("", (1, *outer, filters), "float32")
+            yield _cases.graph(KIND, (source, _cases.tamed(weights), bias), output, options)
+        elif outer is not None:
+            bias = _cases.bias(rng, source, weights, 0)
             target = _cases.fitted(rng, source, weights, channels * math.prod(taps))
             output = _cases.tensor(rng, (1, *outer, filters), source.dtype, target)
             yield _cases.graph(KIND, (source, weights, bias), output, options)

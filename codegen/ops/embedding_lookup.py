@@ -13,7 +13,7 @@ from codegen.ops._operands import arity, input_of
 from codegen.program import Step
 
 KIND = "EMBEDDING_LOOKUP"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 
 _ROLES = _gather.Roles(table=1, indices=0)
 
@@ -41,7 +41,7 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
     """Constant and computed tables of two and three dimensions."""
     while True:
         shape = tuple(_cases.integer(rng, 1, 9) for _ in range(_cases.integer(rng, 2, 3)))
-        table = _cases.tensor(rng, shape, _cases.either_type(rng))
+        table = _cases.tensor(rng, shape, _cases.any_type(rng))
         if rng.integers(3):
             table = _cases.constant(rng, table)
         count = _cases.integer(rng, 1, 5)

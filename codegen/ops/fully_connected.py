@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FULLY_CONNECTED: int8 or int16 activations, int8 or int4 weights, per tensor or channel."""
+"""FULLY_CONNECTED: int8, int16 or float32 activations, int8 or int4 weights, per tensor or channel;
+beside float32 also in blocks."""
 
 from __future__ import annotations
 
@@ -9,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from codegen.graph import Graph, Operator
-from codegen.ops import _cases, _weights
+from codegen.graph import Graph, Operator, Tensor
+from codegen.ops import _cases, _hybrid, _weights
 from codegen.ops._operands import (
     affine,
     arity,
     first_input_varies,
     fused_activation,
     input_of,
-    one_integer_type,
+    of_integers,
+    one_type,
     operand,
     output_of,
     per_tensor,
@@ -28,7 +30,9 @@ from codegen.ops._quantize import activation_range
 from codegen.program import Constant, Params, Row0, Rows, Step
 
 KIND = "FULLY_CONNECTED"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
+#: Of XNNPACK, which fuses the last multiplication and addition, and adds blocks in its own order.
+TOLERANCE_ULP = 16
 
 
 def plain_layout(graph: Graph, operator: Operator) -> str | None:
@@ -64,17 +68,21 @@ def scales_in_range(graph: Graph, operator: Operator) -> str | None:
 CONSTRAINTS = (
     arity(2, 3),
     first_input_varies,
-    one_integer_type,
+    one_type,
     per_tensor,
     plain_layout,
     matching_shapes,
     *_weights.CONSTRAINTS,
-    scales_in_range,
+    _hybrid.whole_bytes,
+    _hybrid.blocks_fit,
+    of_integers(scales_in_range),
 )
 
 
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the product of the leading dimensions."""
+    if _hybrid.is_hybrid(graph, operator):
+        return _hybrid.matrix_step(graph, operator)
     before, after = input_of(graph, operator, 0), output_of(graph, operator)
     outputs, inputs = input_of(graph, operator, 1).shape
     lowest, highest = activation_range(after, fused_activation(operator))
@@ -119,6 +127,9 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         source = _cases.tensor(rng, (*batch, inputs), _cases.either_type(rng))
         form = _cases.choice(rng, "int8", "int8", "int4")
         weights = _cases.weights(rng, (outputs, inputs), 0, bool(rng.integers(2)), form)
+        if rng.integers(3) == 0:
+            yield _hybrid_case(rng, (*batch, inputs), weights)
+            continue
         wide = source.dtype == "int16" and bool(rng.integers(2))
         bias = _cases.bias(rng, source, weights, 0, wide) if rng.integers(5) else None
         shape = (*batch, outputs) if keep else (math.prod(batch), outputs)
@@ -133,3 +144,26 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         graph = _cases.graph(KIND, (source, weights, bias), output, options)
         if scales_in_range(graph, graph.operators[0]) is None:
             yield graph
+
+
+def _hybrid_case(rng: np.random.Generator, shape: tuple[int, ...], weights: Tensor) -> Graph:
+    """float32 activations, every other time beside int4 weights in blocks."""
+    outputs, inputs = weights.shape
+    if rng.integers(2):
+        size, blocks = _cases.choice(rng, 32, 64, 128), _cases.integer(rng, 1, 3)
+        inputs = size * blocks
+        weights = _cases.blocks(rng, (outputs, inputs), size)
+    else:
+        inputs += inputs % 2
+        weights = _cases.weights(rng, (outputs, inputs), 0, bool(rng.integers(2)), weights.dtype)
+    shape = (*shape[:-1], inputs)
+    source = _cases.tensor(rng, shape, "float32")
+    added = Tensor("", (outputs,), "float32", None, _cases.values(rng, (outputs,), "float32"))
+    options = {
+        "fused_activation_function": _cases.activation(rng),
+        "keep_num_dims": True,
+        "asymmetric_quantize_inputs": bool(rng.integers(2)),
+    }
+    output = _cases.tensor(rng, (*shape[:-1], outputs), "float32")
+    bias = added if rng.integers(5) else None
+    return _cases.graph(KIND, (source, _cases.tamed(weights), bias), output, options)

@@ -13,7 +13,7 @@ from codegen.ops._operands import arity
 from codegen.program import Step
 
 KIND = "GATHER"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 
 _ROLES = _gather.Roles(table=0, indices=1)
 
@@ -43,7 +43,7 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         shape = tuple(_cases.integer(rng, 1, 6) for _ in range(_cases.integer(rng, 1, 3)))
         axis = _cases.integer(rng, 0, len(shape) - 1)
         chosen = _cases.choice(rng, (), (1,), (7,), (2, 3))
-        source = _cases.tensor(rng, shape, _cases.either_type(rng))
+        source = _cases.tensor(rng, shape, _cases.any_type(rng))
         indices = Tensor("", chosen, "int32")
         constant = int(rng.integers(3))
         if constant == 0:

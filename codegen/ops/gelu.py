@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GELU, int8 or int16 by table: x * P(X <= x) for normal X, or its approximation by tanh."""
+"""GELU, int8 or int16 by table, or float32.
+
+x * P(X <= x) for normal X, or its approximation by tanh.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,21 @@ from codegen.ops._libm import libm
 from codegen.ops._operands import (
     arity,
     first_input_varies,
-    one_integer_type,
+    is_float,
+    one_type,
     per_tensor,
     same_shape,
 )
 from codegen.program import Step
 
 KIND = "GELU"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
+#: How far float32 outputs may be from LiteRT's, in ulp of the largest.
+TOLERANCE_ULP = 8
 CONSTRAINTS = (
     arity(1, 1),
     first_input_varies,
-    one_integer_type,
+    one_type,
     per_tensor,
     same_shape,
     _unary.tabulated_in_range,
@@ -48,6 +54,9 @@ def _approximate(x: np.ndarray) -> np.ndarray:
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the product of the leading dimensions."""
     approximate = bool(operator.options.get("approximate", False))
+    if is_float(graph, operator):
+        kernel = "stapes_gelu_tanh_f32" if approximate else "stapes_gelu_f32"
+        return _unary.float_step(graph, operator, kernel)
     return _unary.tabulated(graph, operator, _approximate if approximate else _exact)
 
 

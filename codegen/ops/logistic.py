@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LOGISTIC, int8 or int16 by table: 1 / (1 + exp(-x))."""
+"""LOGISTIC, int8 or int16 by table, or float32: 1 / (1 + exp(-x))."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from codegen.ops._operands import (
     arity,
     first_input_varies,
     input_of,
-    one_integer_type,
+    is_float,
+    of_integers,
+    one_type,
     output_of,
     per_tensor,
     same_shape,
@@ -22,9 +24,12 @@ from codegen.ops._operands import (
 from codegen.program import Step
 
 KIND = "LOGISTIC"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
+#: How far float32 outputs may be from LiteRT's, in ulp of the largest.
+TOLERANCE_ULP = 4
 
 
+@of_integers
 def unit_output(graph: Graph, operator: Operator) -> str | None:
     """The output has scale 1/256 and zero point -128 (int8), or 1/32768 and 0 (int16)."""
     after = output_of(graph, operator)
@@ -36,7 +41,7 @@ def unit_output(graph: Graph, operator: Operator) -> str | None:
 CONSTRAINTS = (
     arity(1, 1),
     first_input_varies,
-    one_integer_type,
+    one_type,
     per_tensor,
     same_shape,
     unit_output,
@@ -46,6 +51,8 @@ CONSTRAINTS = (
 
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the product of the leading dimensions."""
+    if is_float(graph, operator):
+        return _unary.float_step(graph, operator, "stapes_logistic_f32")
     if input_of(graph, operator, 0).dtype == "int16":
         return _sigmoid.lower(graph, operator, "stapes_logistic_s16", (0,))
     found = affine(input_of(graph, operator, 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MEAN over neighbouring dimensions, int8 or int16."""
+"""MEAN over neighbouring dimensions, int8, int16 or float32."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from codegen.ops._operands import (
     arity,
     first_input_varies,
     input_of,
-    one_integer_type,
+    is_float,
+    of_integers,
+    one_type,
     operand,
     output_of,
     per_tensor,
@@ -28,7 +30,10 @@ from codegen.ops._quantize import quantize_multiplier
 from codegen.program import Params, Row0, Rows, Step
 
 KIND = "MEAN"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
+
+#: Bits of a number of values whose sum fits, or that float32 holds exactly.
+_COUNT_BITS = {"int8": 22, "int16": 15, "float32": 24}
 
 
 def _axes(graph: Graph, operator: Operator) -> list[int]:
@@ -49,16 +54,16 @@ def neighbouring_axes(graph: Graph, operator: Operator) -> str | None:
 
 
 def reduced_shape(graph: Graph, operator: Operator) -> str | None:
-    """The output lacks the axes or has 1 in their places, and fewer than 2^15 values (int16) or
-    2^22 (int8) go into one mean."""
+    """The output lacks the axes or has 1 in their places, and fewer than 2^15 values (int16), 2^22
+    (int8) or 2^24 (float32) go into one mean."""
     outer, count, inner = _grid(graph, operator)
-    limit = 1 << (22 if input_of(graph, operator, 0).dtype == "int8" else 15)
-    if count >= limit:
+    if count >= 1 << _COUNT_BITS[input_of(graph, operator, 0).dtype]:
         return f"{count} values"
     output = output_of(graph, operator).shape
     return None if math.prod(output) == outer * inner else f"{list(output)}"
 
 
+@of_integers
 def scales_in_range(graph: Graph, operator: Operator) -> str | None:
     """input scale / output scale is below 2^15."""
     real = affine(input_of(graph, operator, 0)).scale / affine(output_of(graph, operator)).scale
@@ -68,7 +73,7 @@ def scales_in_range(graph: Graph, operator: Operator) -> str | None:
 CONSTRAINTS = (
     arity(2, 2),
     first_input_varies,
-    one_integer_type,
+    one_type,
     per_tensor,
     neighbouring_axes,
     reduced_shape,
@@ -92,26 +97,16 @@ def _multiplier(real: float, count: int) -> tuple[int, int]:
 
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the product of the dimensions before the axes."""
-    before, after = input_of(graph, operator, 0), output_of(graph, operator)
     outer, count, inner = _grid(graph, operator)
-    multiplier, shift = _multiplier(affine(before).scale / affine(after).scale, count)
-    lowest, highest = RANGES[after.dtype]
-    params = Params(
-        "stapes_mean_params",
-        (
-            ("count", count),
-            ("inner", inner),
-            ("input_offset", -count * affine(before).zero_point),
-            ("multiplier", multiplier),
-            ("shift", shift),
-            ("output_zero_point", affine(after).zero_point),
-            ("output_min", lowest),
-            ("output_max", highest),
-        ),
-    )
+    fields = (("count", count), ("inner", inner))
+    suffix = SUFFIXES[input_of(graph, operator, 0).dtype]
+    if is_float(graph, operator):
+        params = Params("stapes_mean_f32_params", fields)
+    else:
+        params = Params("stapes_mean_params", fields + _rescaling(graph, operator, count))
     return Step(
         name=step_name(operator),
-        kernel=f"stapes_mean_{SUFFIXES[before.dtype]}",
+        kernel=f"stapes_mean_{suffix}",
         header="stapes/mean.h",
         operands=(
             params,
@@ -126,6 +121,21 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     )
 
 
+def _rescaling(graph: Graph, operator: Operator, count: int) -> tuple[tuple[str, int], ...]:
+    """The further fields of integers."""
+    before, after = input_of(graph, operator, 0), output_of(graph, operator)
+    multiplier, shift = _multiplier(affine(before).scale / affine(after).scale, count)
+    lowest, highest = RANGES[after.dtype]
+    return (
+        ("input_offset", -count * affine(before).zero_point),
+        ("multiplier", multiplier),
+        ("shift", shift),
+        ("output_zero_point", affine(after).zero_point),
+        ("output_min", lowest),
+        ("output_max", highest),
+    )
+
+
 def cases(rng: np.random.Generator) -> Iterator[Graph]:
     """Height and width, time, channels, with and without kept dimensions."""
     while True:
@@ -135,9 +145,9 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         reduced = {axis % len(shape) for axis in axes}
         kept = tuple(1 if i in reduced else n for i, n in enumerate(shape))
         output = kept if keep else tuple(n for i, n in enumerate(shape) if i not in reduced)
-        source = _cases.tensor(rng, shape, _cases.either_type(rng))
-        spread = affine(source).scale * _cases.scale(rng, 0.1, 1.5)
-        target = _cases.tensor(rng, output, source.dtype, float(np.float32(spread)))
-        if rng.integers(3) == 0:
-            target = _cases.like(source, output)
+        source = _cases.tensor(rng, shape, _cases.any_type(rng))
+        target = _cases.like(source, output)
+        if source.dtype != "float32" and rng.integers(3):
+            spread = affine(source).scale * _cases.scale(rng, 0.1, 1.5)
+            target = _cases.tensor(rng, output, source.dtype, float(np.float32(spread)))
         yield _cases.graph(KIND, (source, _cases.indices(axes)), target, {"keep_dims": keep})

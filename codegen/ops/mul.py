@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MUL: int8 or int16, with repeated or constant inputs."""
+"""MUL: int8, int16 or float32, with repeated or constant inputs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from codegen.ops._operands import (
     affine,
     arity,
     input_of,
+    is_float,
+    of_integers,
     output_of,
 )
 from codegen.ops._quantize import float32, quantize_multiplier
@@ -21,7 +23,7 @@ from codegen.ops._weights import known_activation
 from codegen.program import Params, Step
 
 KIND = "MUL"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 
 
 def _real(graph: Graph, operator: Operator) -> float:
@@ -31,6 +33,7 @@ def _real(graph: Graph, operator: Operator) -> float:
     return float32(float32(first * second) / affine(output_of(graph, operator)).scale)
 
 
+@of_integers
 def scales_in_range(graph: Graph, operator: Operator) -> str | None:
     """The product of the input scales is below 2^30 output scales."""
     real = _real(graph, operator)
@@ -39,7 +42,7 @@ def scales_in_range(graph: Graph, operator: Operator) -> str | None:
 
 CONSTRAINTS = (
     arity(2, 2),
-    _broadcast.both_integer,
+    _broadcast.all_of_one_type,
     _broadcast.one_varies,
     _broadcast.all_per_tensor,
     _broadcast.two_levels,
@@ -50,6 +53,8 @@ CONSTRAINTS = (
 
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the product of the leading dimensions, columns the rest."""
+    if is_float(graph, operator):
+        return _broadcast.float_step(graph, operator, "stapes_mul_f32")
     after = output_of(graph, operator)
     multiplier, shift = quantize_multiplier(_real(graph, operator))
     params = Params(

@@ -14,8 +14,9 @@ from codegen.ops._operands import (
     arity,
     first_input_varies,
     input_of,
+    is_float,
     leading,
-    one_integer_type,
+    one_type,
     operand,
     output_of,
     per_tensor,
@@ -26,7 +27,7 @@ from codegen.ops._operands import (
 from codegen.program import Params, Row0, Rows, Step
 
 KIND = "PAD"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 
 
 def constant_paddings(graph: Graph, operator: Operator) -> str | None:
@@ -51,7 +52,7 @@ def padded_shape(graph: Graph, operator: Operator) -> str | None:
 CONSTRAINTS = (
     arity(2, 2),
     first_input_varies,
-    one_integer_type,
+    one_type,
     per_tensor,
     same_quantization,
     constant_paddings,
@@ -82,7 +83,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
             ("output_1", padded[1]),
             ("output_2", padded[2]),
             ("output_bytes", padded[3] * element),
-            ("fill", affine(after).zero_point),
+            ("fill", 0 if is_float(graph, operator) else affine(after).zero_point),
         ),
     )
     return Step(
@@ -108,6 +109,6 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         rank = _cases.integer(rng, 1, 4)
         shape = tuple(_cases.integer(rng, 1, 5) for _ in range(rank))
         pairs = [[_cases.integer(rng, 0, 2), _cases.integer(rng, 0, 2)] for _ in shape]
-        source = _cases.tensor(rng, shape, _cases.either_type(rng))
+        source = _cases.tensor(rng, shape, _cases.any_type(rng))
         output = tuple(n + sum(pair) for n, pair in zip(shape, pairs, strict=True))
         yield _cases.graph(KIND, (source, _cases.indices(pairs)), _cases.like(source, output), {})

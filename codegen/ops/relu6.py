@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RELU6 on its own, int8 or int16."""
+"""RELU6 on its own, int8, int16 or float32."""
 
 from __future__ import annotations
 

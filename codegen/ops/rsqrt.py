@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RSQRT, int8 or int16 by table: 1 / sqrt(x); what is not positive gives the greatest output."""
+"""RSQRT, int8 or int16 by table, or float32: 1 / sqrt(x).
+
+Integers that are not positive give the greatest output.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codegen.graph import Graph, Operator, Quantization
+from codegen.graph import Graph, Operator, Quantization, Tensor
 from codegen.ops import _cases, _unary
 from codegen.ops._operands import (
     affine,
     arity,
     first_input_varies,
     input_of,
-    one_integer_type,
+    is_float,
+    of_integers,
+    one_type,
     output_of,
     per_tensor,
     same_shape,
@@ -30,12 +35,13 @@ from codegen.ops._tables import sampled_table
 from codegen.program import Step
 
 KIND = "RSQRT"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 
 #: Bits by which LiteRT scales the root's reciprocal up before it is rescaled.
 _HEADROOM = 20
 
 
+@of_integers
 def scales_in_range(graph: Graph, operator: Operator) -> str | None:
     """1 / (sqrt(input scale) * output scale) is from 2^-10 to 2^30, and scales lie between 2^-60
     and 2^60."""
@@ -49,7 +55,7 @@ def scales_in_range(graph: Graph, operator: Operator) -> str | None:
 CONSTRAINTS = (
     arity(1, 1),
     first_input_varies,
-    one_integer_type,
+    one_type,
     per_tensor,
     same_shape,
     scales_in_range,
@@ -63,6 +69,8 @@ def _real(before: Quantization, after: Quantization) -> float:
 
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the product of the leading dimensions."""
+    if is_float(graph, operator):
+        return _unary.float_step(graph, operator, "stapes_rsqrt_f32")
     before, after = affine(input_of(graph, operator, 0)), affine(output_of(graph, operator))
     if input_of(graph, operator, 0).dtype == "int8":
         return _unary.lookup(graph, operator, _byte_table(before, after))
@@ -110,19 +118,26 @@ def _product(a: int, b: int) -> int:
 
 
 def inputs(rng: np.random.Generator, graph: Graph) -> Iterator[list[np.ndarray]]:
-    """Values that are not negative: LiteRT refuses to run on others."""
+    """Values that are not negative: LiteRT refuses to run on other integers."""
     tensor = graph.tensors[graph.inputs[0]]
     while True:
-        yield [
-            np.maximum(_cases.values(rng, tensor.shape, tensor.dtype), affine(tensor).zero_point)
-        ]
+        values = _cases.values(rng, tensor.shape, tensor.dtype)
+        yield [np.abs(values) if values.dtype.kind == "f" else _positive(values, tensor)]
+
+
+def _positive(values: np.ndarray, tensor: Tensor) -> np.ndarray:
+    raised: np.ndarray = np.maximum(values, affine(tensor).zero_point)
+    return raised
 
 
 def cases(rng: np.random.Generator) -> Iterator[Graph]:
     """Many values under scales from flat to saturated."""
     while True:
-        dtype = _cases.either_type(rng)
+        dtype = _cases.any_type(rng)
         source = _cases.tensor(rng, (8, 64), dtype)
+        if dtype == "float32":
+            yield _cases.graph(KIND, (source,), source, {})
+            continue
         most = 127 if dtype == "int8" else 32767
         spread = _cases.scale(rng, 0.05, 3.0) / (most * math.sqrt(affine(source).scale))
         output = _cases.tensor(rng, source.shape, dtype, spread)

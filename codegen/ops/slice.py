@@ -13,7 +13,7 @@ from codegen.ops._operands import arity, input_of
 from codegen.program import Alias, Step
 
 KIND = "SLICE"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 
 
 def _spans(graph: Graph, operator: Operator) -> tuple[_slice.Span, ...] | None:
@@ -49,7 +49,7 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
             -1 if start + count == length and rng.integers(2) else count
             for start, count, length in zip(first, counts, shape, strict=True)
         ]
-        source = _cases.tensor(rng, shape, _cases.either_type(rng))
+        source = _cases.tensor(rng, shape, _cases.any_type(rng))
         output = _cases.like(source, tuple(counts))
         inputs = (source, _cases.indices(first), _cases.indices(sizes))
         yield _cases.graph(KIND, inputs, output, {})

@@ -11,11 +11,11 @@ import numpy as np
 
 from codegen.graph import NUMPY_TYPES, Graph, Operator, Tensor
 from codegen.ops import _cases
-from codegen.ops._operands import RANGES, input_of, operand, step_name
-from codegen.program import BufferRef, Operand, Params, Row0, Rows, Step
+from codegen.ops._operands import SUFFIXES, input_of, operand, step_name
+from codegen.program import BufferRef, Operand, Params, Row0, Rows, Step, c_type
 
 KIND = "SPLIT"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 
 #: Outputs that the kernel takes.
 _MOST = 4
@@ -30,13 +30,16 @@ def few_parts(graph: Graph, operator: Operator) -> str | None:
 
 
 def all_alike(graph: Graph, operator: Operator) -> str | None:
-    """All tensors have one type, int8 or int16, and one quantization, and none is constant."""
+    """All tensors have one type, int8, int16 or float32, integers one quantization, and none is
+    constant."""
     before = input_of(graph, operator, 1)
     for tensor in (before, *_outputs(graph, operator)):
-        if tensor.dtype not in RANGES or tensor.dtype != before.dtype:
+        if tensor.dtype not in SUFFIXES or tensor.dtype != before.dtype:
             return f"{before.dtype} and {tensor.dtype}"
         if tensor.data is not None:
             return "a constant"
+        if tensor.dtype == "float32":
+            continue
         ours, theirs = tensor.quantization, before.quantization
         if ours is None or theirs is None:
             return "a tensor without a scale"
@@ -79,7 +82,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     parts = len(operator.outputs)
     element = np.dtype(NUMPY_TYPES[before.dtype]).itemsize
     fields = (("parts", parts), ("bytes", math.prod(before.shape[axis:]) // parts * element))
-    results: list[Operand] = [BufferRef(i, f"{before.dtype}_t") for i in operator.outputs]
+    results: list[Operand] = [BufferRef(i, c_type(before.dtype)) for i in operator.outputs]
     return Step(
         name=step_name(operator),
         kernel="stapes_split",
@@ -104,7 +107,7 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         part = tuple(_cases.integer(rng, 1, 5) for _ in range(_cases.integer(rng, 1, 3)))
         parts, axis = _cases.integer(rng, 2, _MOST), _cases.integer(rng, 0, len(part) - 1)
         shape = (*part[:axis], part[axis] * parts, *part[axis + 1 :])
-        source = _cases.tensor(rng, shape, _cases.either_type(rng))
+        source = _cases.tensor(rng, shape, _cases.any_type(rng))
         output = _cases.like(source, part)
         stated = np.array(axis - len(shape) * int(rng.integers(2)), np.int32)
         along = Tensor("", (), "int32", None, stated)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQUARED_DIFFERENCE of int8, with repeated or constant inputs."""
+"""SQUARED_DIFFERENCE of int8 or float32, with repeated or constant inputs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from codegen.graph import Graph, Operator
 from codegen.ops import _broadcast, _sum
-from codegen.ops._operands import affine, arity, int8_only, output_of
+from codegen.ops._operands import affine, arity, is_float, of_integers, output_of
 from codegen.program import Step
 
 KIND = "SQUARED_DIFFERENCE"
-TYPES = ("int8",)
+TYPES = ("int8", "float32")
 
 #: Bits by which differences are scaled up before they are squared.
 _HEADROOM = 7
@@ -25,6 +25,13 @@ def _real(graph: Graph, operator: Operator) -> float:
     return unit / ((1 << 2 * _HEADROOM) * affine(output_of(graph, operator)).scale)
 
 
+def int8_or_float(graph: Graph, operator: Operator) -> str | None:
+    """The output is int8 or float32."""
+    dtype = output_of(graph, operator).dtype
+    return None if dtype in TYPES else dtype
+
+
+@of_integers
 def square_scales_down(graph: Graph, operator: Operator) -> str | None:
     """The output scale is above 2^-12 of the square of the larger input scale."""
     factor = _real(graph, operator)
@@ -33,8 +40,8 @@ def square_scales_down(graph: Graph, operator: Operator) -> str | None:
 
 CONSTRAINTS = (
     arity(2, 2),
-    _broadcast.both_integer,
-    int8_only,
+    _broadcast.all_of_one_type,
+    int8_or_float,
     _broadcast.one_varies,
     _broadcast.all_per_tensor,
     _broadcast.two_levels,
@@ -44,6 +51,8 @@ CONSTRAINTS = (
 
 def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the product of the leading dimensions, columns the rest."""
+    if is_float(graph, operator):
+        return _broadcast.float_step(graph, operator, "stapes_squared_difference_f32")
     return _sum.step(graph, operator, "stapes_squared_difference", _real(graph, operator))
 
 

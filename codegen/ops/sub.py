@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SUB: int8 or int16, with repeated or constant inputs."""
+"""SUB: int8, int16 or float32, with repeated or constant inputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from codegen.ops import _broadcast, _sum
 from codegen.program import Step
 
 KIND = "SUB"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 CONSTRAINTS = _sum.CONSTRAINTS
 
 

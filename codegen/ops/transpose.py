@@ -16,7 +16,7 @@ from codegen.ops._operands import (
     first_input_varies,
     input_of,
     leading,
-    one_integer_type,
+    one_type,
     operand,
     output_of,
     result,
@@ -26,7 +26,7 @@ from codegen.ops._operands import (
 from codegen.program import Alias, Params, Row0, Rows, Step
 
 KIND = "TRANSPOSE"
-TYPES = ("int8", "int16")
+TYPES = ("int8", "int16", "float32")
 
 
 def constant_permutation(graph: Graph, operator: Operator) -> str | None:
@@ -50,7 +50,7 @@ def permuted_shape(graph: Graph, operator: Operator) -> str | None:
 CONSTRAINTS = (
     arity(2, 2),
     first_input_varies,
-    one_integer_type,
+    one_type,
     same_quantization,
     constant_permutation,
     permuted_shape,
@@ -108,6 +108,6 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         rank = _cases.integer(rng, 1, 4)
         shape = tuple(_cases.choice(rng, 1, 2, 3, 5) for _ in range(rank))
         order = [int(axis) for axis in rng.permutation(rank)]
-        source = _cases.tensor(rng, shape, _cases.either_type(rng))
+        source = _cases.tensor(rng, shape, _cases.any_type(rng))
         output = _cases.like(source, tuple(shape[axis] for axis in order))
         yield _cases.graph(KIND, (source, _cases.indices(order)), output, {})

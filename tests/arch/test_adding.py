@@ -28,7 +28,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(source, copy / name)
     page = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
     files = _FILE.findall(page)
-    assert len(files) == 5
+    assert len(files) == 6
     for path, text in files:
         assert not (copy / path).exists(), f"{path} exists: the page needs another example"
         (copy / path).write_text(text, encoding="utf-8")
@@ -52,6 +52,23 @@ def test_an_operator(tree: Path) -> None:
     assert "MAXIMUM" in _python(tree, "-m", "codegen", "operators")
     ran = _python(tree, "-m", "pytest", "-p", "no:cacheprovider", "-k", "maximum", "tests/kernels")
     assert re.search(r"\b[2-9]\d* passed", ran), ran
+
+
+_PADDED = """
+import numpy as np
+from codegen.graph import Graph, Operator, Quantization, Tensor
+from codegen.lower import lower
+unit = Quantization((1.0,), (0,))
+x, y, z = (Tensor(name, (2, 3), "int8", unit) for name in "xyz")
+nothing = Tensor("nothing", (2, 2), "int32", None, np.zeros((2, 2), np.int32))
+operators = Operator(0, "PAD", (0, 1), (2,)), Operator(1, "RELU", (2,), (3,))
+graph = Graph("g", (x, nothing, y, z), operators, (0,), (3,))
+print([step.name for step in lower(graph, None).steps])
+"""
+
+
+def test_a_pass(tree: Path) -> None:
+    assert _python(tree, "-c", _PADDED) == "['relu_1']\n"
 
 
 def test_a_target(tree: Path) -> None:

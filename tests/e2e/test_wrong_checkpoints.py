@@ -10,7 +10,12 @@ import pytest
 
 from codegen.cli import main
 from tests.e2e._stapes import assert_empty
-from tests.unit._encoder_decoder import change_json, change_tensors, save_tiny_moonshine
+from tests.unit._encoder_decoder import (
+    change_json,
+    change_tensors,
+    save_tiny_moonshine,
+    save_tiny_whisper,
+)
 
 pytest.importorskip("torch")
 
@@ -46,6 +51,15 @@ def _of_another_vocabulary(folder: Path) -> None:
     change_json(folder / "tokenizer.json", model={"type": "BPE", "vocab": {"a": 400}})
 
 
+def _multilingual(folder: Path) -> None:
+    """A Whisper of two languages in its place."""
+    save_tiny_whisper(folder)
+    languages = {"<|en|>": 10, "<|de|>": 11}
+    tasks = {"transcribe": 12, "translate": 13}
+    path = folder / "generation_config.json"
+    change_json(path, is_multilingual=True, lang_to_id=languages, task_to_id=tasks)
+
+
 def _as_it_is(folder: Path) -> None:
     """Nothing is wrong with the checkpoint."""
 
@@ -63,6 +77,9 @@ def _as_it_is(folder: Path) -> None:
         (_as_it_is, ("--window", "30s"), ("a window of 30 s", "to 9.536 s", "--window")),
         (_as_it_is, ("--window", "0.1s"), ("a window of 0.1 s", "takes 0.128", "--window")),
         (_as_it_is, ("--language", "de"), ("language 'de'", "'en'")),
+        (_multilingual, (), ("needs a language", "one of en, de with --language")),
+        (_multilingual, ("--language", "xx"), ("no '<|xx|>'", "one of en, de")),
+        (_multilingual, ("--language", "de", "--window", "6s"), ("a window of 6 s", "0.04 to 5 s")),
     ],
 )
 def test_one_sentence_and_nothing_written(

@@ -14,11 +14,13 @@ import pytest
 from numpy.typing import NDArray
 
 from codegen.data import data_folder
+from codegen.emit.project import FLOAT_FLAGS
 from codegen.evaluate.decode import ctc_greedy, pack_vocabulary
 from codegen.frontend.log_mel import LogMel
 
 HERE = Path(__file__).resolve().parent
 FLAGS = "-std=c11 -O1 -g -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Werror".split()
+FLAGS += FLOAT_FLAGS
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 STATUS = ("OK", "ARGUMENT", "ARENA_TOO_SMALL", "AUDIO_TOO_LONG", "TEXT_TOO_SMALL", "CANCELLED")
 

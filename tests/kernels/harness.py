@@ -8,11 +8,14 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from codegen.data import data_folder
+from codegen.emit.project import FLOAT_FLAGS
 from codegen.graph import NUMPY_TYPES, Graph, Tensor
+from codegen.ops import _cases
 from codegen.program import BufferRef, Constant, Operand, Params, Program, Row0, Rows, Scratch, Step
 
 WARNINGS = "-std=c11 -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Werror".split()
@@ -31,7 +34,8 @@ def build_library(folder: Path, *options: str) -> ctypes.CDLL:
     """All portable kernels as one shared library."""
     library = folder / "kernels.so"
     include = data_folder("firmware") / "include"
-    command = ["gcc", *WARNINGS, *options, "-fPIC", "-shared", f"-I{include}", "-o", str(library)]
+    command = ["gcc", *WARNINGS, *FLOAT_FLAGS, *options, "-fPIC", "-shared", f"-I{include}"]
+    command += ["-o", str(library)]
     subprocess.run([*command, *map(str, kernel_sources())], check=True)
     return ctypes.CDLL(str(library))
 
@@ -106,10 +110,8 @@ class Runner:
 
     def _struct(self, params: Params) -> ctypes.Structure:
         if id(params) not in self._params:
-            kinds = [
-                (name, ctypes.c_int32 if isinstance(value, int) else ctypes.c_void_p)
-                for name, value in params.fields
-            ]
+            types = {int: ctypes.c_int32, float: ctypes.c_float}
+            kinds = [(name, types.get(type(v), ctypes.c_void_p)) for name, v in params.fields]
             cls = type(params.struct, (ctypes.Structure,), {"_fields_": kinds})
             self._params[id(params)] = cls(
                 *(v.values.ctypes.data if isinstance(v, Constant) else v for _, v in params.fields)
@@ -135,29 +137,46 @@ def _view(block: np.ndarray, tensor: Tensor) -> np.ndarray:
 def random_inputs(rng: np.random.Generator, graph: Graph) -> Iterator[list[np.ndarray]]:
     """Inputs of a graph: all least, all greatest, alternating, then random without end."""
     tensors = [graph.tensors[index] for index in graph.inputs]
-    limits = [np.iinfo(np.dtype(NUMPY_TYPES[tensor.dtype]).name) for tensor in tensors]
     for pattern in ((0, 0), (1, 1), (0, 1)):
         yield [
-            np.resize(
-                np.array([limit.min, limit.max], NUMPY_TYPES[t.dtype])[list(pattern)], t.shape
-            )
-            for t, limit in zip(tensors, limits, strict=True)
+            np.resize(np.array(_limits(t), NUMPY_TYPES[t.dtype])[list(pattern)], t.shape)
+            for t in tensors
         ]
     while True:
-        yield [
-            rng.integers(limit.min, limit.max, t.shape, NUMPY_TYPES[t.dtype], endpoint=True)
-            for t, limit in zip(tensors, limits, strict=True)
-        ]
+        yield [_random(rng, t) for t in tensors]
+
+
+def _limits(tensor: Tensor) -> tuple[float, float]:
+    if tensor.dtype == "float32":
+        return -20.0, 20.0
+    limits = np.iinfo(np.dtype(NUMPY_TYPES[tensor.dtype]).name)
+    return limits.min, limits.max
+
+
+def _random(rng: np.random.Generator, tensor: Tensor) -> np.ndarray:
+    if tensor.dtype == "float32":
+        return _cases.values(rng, tensor.shape, tensor.dtype)
+    least, most = map(int, _limits(tensor))
+    dtype: Any = NUMPY_TYPES[tensor.dtype]
+    return np.asarray(rng.integers(least, most, tensor.shape, dtype, endpoint=True))
+
+
+def is_hybrid(graph: Graph) -> bool:
+    """Whether float32 activations meet integer weights."""
+    return any(t.data is not None and t.dtype in ("int4", "int8") for t in graph.tensors) and any(
+        graph.tensors[index].dtype == "float32" for index in graph.inputs
+    )
 
 
 class Reference:
-    """LiteRT's reference kernels on a .tflite file."""
+    """LiteRT's reference kernels on a .tflite file; XNNPACK's for hybrid arithmetic."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, xnnpack: bool = False) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+        kernels = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_REF
         self._interpreter = Interpreter(
-            model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+            model_content=data, experimental_op_resolver_type=kernels, num_threads=1
         )
         self._interpreter.allocate_tensors()
         self._inputs: list[Mapping[str, int]] = self._interpreter.get_input_details()

@@ -16,6 +16,7 @@ import pytest
 from codegen.data import data_folder
 from codegen.lower import lower
 from codegen.program import Constant, Params
+from codegen.program import c_type as type_in_c
 from codegen.registry import plugins
 from tests.kernels.harness import WARNINGS, kernel_sources
 
@@ -49,7 +50,10 @@ def test_params_are_the_headers_fields_in_order(name: str) -> None:
                 for (c_type, field), (_, value) in zip(declared, params.fields, strict=True):
                     if field.startswith("*"):
                         assert isinstance(value, Constant)
-                        assert c_type == f"const {value.values.dtype.name}_t"
+                        assert c_type == f"const {type_in_c(value.values.dtype.name)}"
+                    elif isinstance(value, float):
+                        assert c_type == "float"
+                        assert np.isfinite(np.float32(value))
                     else:
                         assert c_type == "int32_t"
                         assert isinstance(value, int)

@@ -17,6 +17,7 @@ import pytest
 from codegen import encoder_decoder, pipeline
 from codegen.errors import UserError
 from codegen.evaluate.greedy import detokenized, greedy_tokens, most_steps
+from codegen.evaluate.split import cut, joined
 from codegen.graph import Graph, Quantization
 from codegen.measure import accuracy, measure, recognizer
 from codegen.models import load_model
@@ -107,6 +108,22 @@ def test_wer_names_its_normalizer(package: SpeechPackage, folder: Path) -> None:
     assert report.baseline is not None
     assert report.baseline.sha256 == package.sha256
     assert report.score.errors.words == 3 * 5
+
+
+def test_a_shorter_window_cuts_recordings(folder: Path) -> None:
+    """Calibration's longest recording lasts 3 s; so does the one that is measured."""
+    told: list[str] = []
+    arguments = (str(folder / "tiny"), folder / "m.jsonl", Recipe.for_mode("static16"), told.append)
+    package = pipeline.quantize(*arguments, window_samples=2 * RATE + 1, language="en")
+    assert package.window_samples == 2 * RATE + 64
+    assert any("rounded up to 2.004 s" in line for line in told)
+    assert package.source["name"] == "tiny"
+    assert set(package.source) == {"name", "sha256"}
+    engine = recognizer(package, "reference")
+    heard = measure(package, folder / "m.jsonl", engine, "interpreter", baseline=False)
+    pieces = cut(_noise(2, 3 * RATE), package.window_samples, RATE)
+    assert len(pieces) > 1
+    assert heard.score.clips[2].hypothesis == joined(map(engine(), pieces))
 
 
 def _graph(package: SpeechPackage, number: int, change: Callable[[Graph], Graph]) -> SpeechPackage:

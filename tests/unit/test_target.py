@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from codegen.data import data_folder
 from codegen.emit.layout import lay_out
-from codegen.errors import UserError
+from codegen.errors import StapesError, UserError
 from codegen.target import board_names, load_board, load_target, read_target, target_names
 
 GOOD = """
@@ -125,3 +127,27 @@ def test_unknown_target_names_the_nearest() -> None:
         load_target("mps3-an574")
     with pytest.raises(UserError, match=r"'\.\./x' is unknown"):
         load_target("../x")
+
+
+def test_a_file_of_weights_ends_its_region() -> None:
+    target = load_target("mps3-an547")
+    board = load_board(target.board)
+    plain, layout = lay_out(target, board), lay_out(target, board, 1001)
+    before, after = ({m.name: m for m in each.memories} for each in (plain, layout))
+    assert layout.weights_address % 16 == 0
+    assert layout.weights_address + 1001 <= before["ddr"].origin + before["ddr"].length
+    assert after["ddr"].origin + after["ddr"].length == layout.weights_address
+    assert {**after, "ddr": before["ddr"]} == before
+    apart = lay_out(replace(target, weights="sram", arena="dtcm"), board, 1001)
+    (sram,) = [memory for memory in apart.memories if memory.name == "sram"]
+    assert sram.origin + sram.length == apart.weights_address
+    with pytest.raises(StapesError, match="'ddr', the file of weights has"):
+        lay_out(target, board, 1 << 29)
+
+
+def test_the_region_of_a_file_of_weights_must_exist(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    text = (data_folder("targets") / "mps3-an547.toml").read_text(encoding="utf-8")
+    path.write_text(text.replace('stack = "dtcm"', 'stack = "dtcm"\nweights = "octal"'))
+    with pytest.raises(UserError, match="weights = 'octal' names no region"):
+        read_target(path)

@@ -11,10 +11,11 @@ import pytest
 
 from codegen.errors import UserError
 from codegen.evaluate.greedy import detokenized
+from codegen.frontend.whisper_mel import WhisperMel
 from codegen.models import load_float_model, load_model
 from codegen.models import whisper as family
-from codegen.models._front_ends import WhisperMel
 from codegen.models._tokenizer import byte_alphabet
+from codegen.wiring import GREEDY_KEYS
 from tests.unit._encoder_decoder import (
     Steps,
     change_json,
@@ -58,7 +59,7 @@ def _cut(theirs: Any, positions: int) -> Any:
 
 
 def _mel(pcm: np.ndarray) -> Any:
-    front_end = WhisperMel(bands=8)
+    front_end = WhisperMel(8)
     return torch.from_numpy(front_end.normalized(front_end.features(pcm)).T[None].copy())
 
 
@@ -72,10 +73,13 @@ def test_features_equal_transformers(bands: int, samples: int) -> None:
     theirs = WhisperFeatureExtractor(feature_size=bands)
     wave = pcm / np.float32(32768)
     wanted = theirs(wave, sampling_rate=SECOND, return_tensors="np", padding="do_not_pad")
-    front_end = WhisperMel(bands=bands)
+    front_end = WhisperMel(bands)
     ours = front_end.normalized(front_end.features(pcm))
     assert ours.shape == (samples // 160, bands)
-    assert np.abs(ours - wanted.input_features[0].T).max() < 2e-4
+    assert np.abs(ours - wanted.input_features[0].T).max() < 1e-3
+    logs = front_end.reference(pcm)
+    floats = (np.maximum(logs, logs.max() - 8.0) + 4.0) / 4.0
+    assert np.abs(floats - wanted.input_features[0].T).max() < 2e-4
 
 
 @pytest.mark.parametrize("samples", [640, SECOND, LONGEST])
@@ -178,9 +182,13 @@ def test_an_english_model_has_no_other_language(tiny: tuple[Path, Any]) -> None:
         load_float_model(tiny[0], language="de")
 
 
-def test_quantizing_is_refused_in_one_sentence(tiny: tuple[Path, Any]) -> None:
-    with pytest.raises(UserError, match="family 'whisper', and quantizing this family is not"):
-        load_model(tiny[0])
+def test_a_model_to_quantize_takes_a_window_and_a_language(checkpoint: Path) -> None:
+    _multilingual(checkpoint)
+    model = load_model(checkpoint, SECOND, "de")
+    assert model.window_samples == SECOND
+    assert model.decoding["start"] == [16, 11, 12, 17]
+    assert set(GREEDY_KEYS) - set(model.decoding) == {"masked", "attended"}
+    assert model.decoding["most_tokens"] == 13
 
 
 @pytest.mark.parametrize("window", [LONGEST + 1, 30 * SECOND, 320, -320])

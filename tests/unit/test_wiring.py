@@ -103,7 +103,9 @@ def test_one_graph_is_still_schema_1() -> None:
     [
         ("tables", [], "tables has 0 entries"),
         ("tables.0.by", "width", "is by 'width'"),
-        ("tables.0.dtype", "float32", "has the dtype"),
+        ("tables.0.dtype", "float64", "has the dtype"),
+        ("tables.0.dtype", "float32", "has 24 bytes"),
+        ("tables.0.scales_file", "cos.bin", "lacks scales_sha256"),
         ("tables.0.dtype", [], "has the dtype"),
         ("tables.0.shape", [4, 4], "has 24 bytes"),
         ("tables.0.shape", [4], "1 dimensions"),
@@ -133,7 +135,7 @@ def test_one_graph_is_still_schema_1() -> None:
         ("decoding.suppress", [0, 1, 2], "suppresses every token"),
         ("decoding.most_tokens", 1 << 40, "1 to"),
         ("decoding.most_tokens", 6, "has 5 rows, 6 are needed"),
-        ("decoding.masked", 0, "smaller than"),
+        ("decoding.masked", 1, "smaller than"),
         ("decoding.float_masked", 1.0, "float_masked"),
         ("decoding.repeat_period", 7, "at least twice"),
         ("decoding.vocabulary", "utf-8", "supported is latin-1"),
@@ -151,3 +153,47 @@ def test_a_wrong_manifest_is_named(folder: Path, path: str, value: Any, message:
     (folder / "package.json").write_text(json.dumps(described), encoding="utf-8")
     with pytest.raises(UserError, match=message):
         load_package(folder)
+
+
+def _floats(rows: np.ndarray, scales: np.ndarray, steps: np.ndarray) -> SpeechPackage:
+    """The package with a float mask, rows by token with scales, and float rows by position."""
+    tables = (Table("embedding", "token", rows, None, scales), Table("cos", "position", steps))
+    return replace(PACKAGE, tables=tables, decoding={**RULE, "masked": 0, "attended": 0})
+
+
+ROWS = np.arange(-6, 6, dtype=np.int8).reshape(4, 3)
+SCALES = np.array([0.5, 1, 2, 0.1], np.float32)
+STEPS = np.linspace(-1, 1, 10, dtype=np.float32).reshape(5, 2)
+
+
+def test_rows_with_scales_and_float_rows_are_loaded(tmp_path: Path) -> None:
+    package = _floats(ROWS, SCALES, STEPS)
+    save_package(package, tmp_path / "package")
+    loaded = load_package(tmp_path / "package")
+    assert loaded.sha256 == package.sha256
+    embedding, cos = loaded.tables
+    assert embedding.scales is not None
+    assert np.array_equal(embedding.rows, ROWS * SCALES[:, None])
+    assert embedding.rows.dtype == np.float32
+    assert np.array_equal(cos.rows, STEPS)
+    described = json.loads((tmp_path / "package" / "package.json").read_text(encoding="utf-8"))
+    assert "scales_file" not in described["tables"][1]
+    assert (tmp_path / "package" / "embedding.scales.bin").read_bytes() == SCALES.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        (_floats(ROWS.astype(np.int16), SCALES, STEPS), "has scales, which int8 alone may have"),
+        (_floats(ROWS, SCALES[1:], STEPS), "has 12 bytes"),
+        (_floats(ROWS, SCALES * np.float32(np.nan), STEPS), "a scale that is not positive"),
+        (_floats(ROWS, SCALES - 1, STEPS), "a scale that is not positive"),
+        (_floats(ROWS, SCALES, STEPS * np.float32(np.inf)), "table cos is not finite"),
+    ],
+)
+def test_wrong_scales_and_floats_are_named(
+    tmp_path: Path, package: SpeechPackage, message: str
+) -> None:
+    save_package(package, tmp_path / "package")
+    with pytest.raises(UserError, match=message):
+        load_package(tmp_path / "package")

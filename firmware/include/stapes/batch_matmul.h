@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* Steps count elements; a step of 0 repeats. */
+/* Steps count elements; a step of 0 repeats. What follows the steps is for integers. */
 typedef struct stapes_batch_matmul_params {
     int32_t depth;       /* products a sum */
     int32_t columns;     /* of an output matrix */
@@ -33,6 +33,8 @@ void stapes_batch_matmul_s8(const stapes_batch_matmul_params *params, int32_t ro
                             const int8_t *x, const int8_t *y, int16_t *scratch, int8_t *output);
 void stapes_batch_matmul_s16(const stapes_batch_matmul_params *params, int32_t row0, int32_t rows,
                              const int16_t *x, const int16_t *y, int16_t *scratch, int16_t *output);
+void stapes_batch_matmul_f32(const stapes_batch_matmul_params *params, int32_t row0, int32_t rows,
+                             const float *x, const float *y, float *scratch, float *output);
 
 /* Where the matrices that belong to output row `row` start in an operand. */
 static inline int32_t stapes_batch_start(const stapes_batch_matmul_params *p, int32_t row,

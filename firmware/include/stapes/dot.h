@@ -21,8 +21,10 @@ static inline int32_t stapes_dot_s8(const int8_t *x, const int8_t *weights, int3
     return sum;
 }
 
-static inline int64_t stapes_dot_s16(const int16_t *x, const int8_t *weights, int32_t length) {
-    int64_t sum = 0;
+/* The products' magnitudes must sum to less than 2^31. */
+static inline int32_t stapes_dot_s16_narrow(const int16_t *x, const int8_t *weights,
+                                            int32_t length) {
+    int32_t sum = 0;
     int32_t i = 0;
     for (; i < length - 3; i += 4) {
         sum += x[i] * weights[i];
@@ -36,6 +38,31 @@ static inline int64_t stapes_dot_s16(const int16_t *x, const int8_t *weights, in
     return sum;
 }
 
+static inline int64_t stapes_dot_s16(const int16_t *x, const int8_t *weights, int32_t length) {
+    int64_t sum = 0;
+#ifdef __ARM_FEATURE_DSP
+    /* One instruction multiplies and adds to 64 bits. */
+    int32_t i = 0;
+    for (; i < length - 3; i += 4) {
+        sum += x[i] * weights[i];
+        sum += x[i + 1] * weights[i + 1];
+        sum += x[i + 2] * weights[i + 2];
+        sum += x[i + 3] * weights[i + 3];
+    }
+    for (; i < length; i++) {
+        sum += x[i] * weights[i];
+    }
+#else
+    /* 504 products sum to less than 2^31, and vectors hold twice as many sums of 32 bits. */
+    int32_t part = 0;
+    for (int32_t first = 0; first < length; first += part) {
+        part = length - first < 504 ? length - first : 504;
+        sum += stapes_dot_s16_narrow(x + first, weights + first, part);
+    }
+#endif
+    return sum;
+}
+
 /* The weight in the low and in the high half of a byte. */
 static inline int32_t stapes_low_w4(uint8_t pair) {
     return ((pair & 15) ^ 8) - 8;
@@ -43,6 +70,25 @@ static inline int32_t stapes_low_w4(uint8_t pair) {
 
 static inline int32_t stapes_high_w4(uint8_t pair) {
     return ((pair >> 4) ^ 8) - 8;
+}
+
+/* weights[0] ... weights[2 * pairs - 1] from `pairs` bytes. */
+static inline void stapes_unpack_w4(const uint8_t *packed, int32_t pairs, int8_t *weights) {
+    for (int32_t i = 0; i < pairs; i++) {
+        weights[2 * i] = (int8_t)stapes_low_w4(packed[i]);
+        weights[2 * i + 1] = (int8_t)stapes_high_w4(packed[i]);
+    }
+}
+
+/* The dot product with 2 * pairs weights; its products' magnitudes must sum to less than 2^31. */
+static inline int32_t stapes_dot_s16_w4_narrow(const int16_t *x, const uint8_t *weights,
+                                               int32_t pairs) {
+    int32_t sum = 0;
+    for (int32_t i = 0; i < pairs; i++) {
+        sum += x[2 * i] * stapes_low_w4(weights[i]);
+        sum += x[2 * i + 1] * stapes_high_w4(weights[i]);
+    }
+    return sum;
 }
 
 /* The dot product with weights first ... first + length - 1. */

@@ -42,6 +42,16 @@ typedef struct stapes_mul_params {
     int32_t output_max;
 } stapes_mul_params;
 
+typedef struct stapes_elementwise_f32_params {
+    int32_t columns;
+    int32_t input1_row_step;
+    int32_t input1_column_step;
+    int32_t input2_row_step;
+    int32_t input2_column_step;
+    float output_min;
+    float output_max;
+} stapes_elementwise_f32_params;
+
 void stapes_add_s8(const stapes_add_params *params, int32_t row0, int32_t rows,
                    const int8_t *input1, const int8_t *input2, int8_t *output);
 void stapes_add_s16(const stapes_add_params *params, int32_t row0, int32_t rows,
@@ -56,5 +66,14 @@ void stapes_mul_s8(const stapes_mul_params *params, int32_t row0, int32_t rows,
                    const int8_t *input1, const int8_t *input2, int8_t *output);
 void stapes_mul_s16(const stapes_mul_params *params, int32_t row0, int32_t rows,
                     const int16_t *input1, const int16_t *input2, int16_t *output);
+void stapes_add_f32(const stapes_elementwise_f32_params *params, int32_t row0, int32_t rows,
+                    const float *input1, const float *input2, float *output);
+void stapes_sub_f32(const stapes_elementwise_f32_params *params, int32_t row0, int32_t rows,
+                    const float *input1, const float *input2, float *output);
+void stapes_mul_f32(const stapes_elementwise_f32_params *params, int32_t row0, int32_t rows,
+                    const float *input1, const float *input2, float *output);
+void stapes_squared_difference_f32(const stapes_elementwise_f32_params *params, int32_t row0,
+                                   int32_t rows, const float *input1, const float *input2,
+                                   float *output);
 
 #endif

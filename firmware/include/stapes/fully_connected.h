@@ -14,6 +14,27 @@ typedef struct stapes_fully_connected_params {
     const uint64_t *scales; /* [output_depth], the bits of IEEE 754 doubles */
 } stapes_fully_connected_params;
 
+typedef struct stapes_fully_connected_f32_params {
+    int32_t input_depth;
+    int32_t output_depth;
+    float output_min;
+    float output_max;
+    const float *scales; /* [output_depth], of the weights */
+} stapes_fully_connected_f32_params;
+
+typedef struct stapes_fully_connected_blocks_params {
+    int32_t input_depth;
+    int32_t output_depth;
+    int32_t block_size;
+    float output_min;
+    float output_max;
+    const uint16_t
+        *scales; /* [output_depth][input_depth / block_size], the upper halves of floats */
+} stapes_fully_connected_blocks_params;
+
+/* Rows that share the unpacking of int4 weights. */
+enum { STAPES_HYBRID_ROWS = 4 };
+
 void stapes_fully_connected_s8(const stapes_fully_connected_params *params, int32_t row0,
                                int32_t rows, const int8_t *input, const int8_t *weights,
                                const int32_t *bias, int8_t *output);
@@ -26,5 +47,15 @@ void stapes_fully_connected_s16(const stapes_fully_connected_params *params, int
 void stapes_fully_connected_s16_w4(const stapes_fully_connected_params *params, int32_t row0,
                                    int32_t rows, const int16_t *input, const uint8_t *weights,
                                    const int64_t *bias, int16_t *output);
+void stapes_fully_connected_f32_w8(const stapes_fully_connected_f32_params *params, int32_t row0,
+                                   int32_t rows, const float *input, const int8_t *weights,
+                                   const float *bias, int16_t *scratch, float *output);
+void stapes_fully_connected_f32_w4(const stapes_fully_connected_f32_params *params, int32_t row0,
+                                   int32_t rows, const float *input, const uint8_t *weights,
+                                   const float *bias, int16_t *scratch, float *output);
+void stapes_fully_connected_f32_w4_blocks(const stapes_fully_connected_blocks_params *params,
+                                          int32_t row0, int32_t rows, const float *input,
+                                          const uint8_t *weights, const float *bias,
+                                          int16_t *scratch, float *output);
 
 #endif

@@ -87,5 +87,7 @@ void stapes_transpose_s8(const stapes_transpose_params *params, int32_t row0, in
                          const int8_t *input, int8_t *output);
 void stapes_transpose_s16(const stapes_transpose_params *params, int32_t row0, int32_t rows,
                           const int16_t *input, int16_t *output);
+void stapes_transpose_f32(const stapes_transpose_params *params, int32_t row0, int32_t rows,
+                          const float *input, float *output);
 
 #endif

@@ -17,9 +17,16 @@ typedef struct stapes_mean_params {
     int32_t output_max;
 } stapes_mean_params;
 
+typedef struct stapes_mean_f32_params {
+    int32_t count;
+    int32_t inner;
+} stapes_mean_f32_params;
+
 void stapes_mean_s8(const stapes_mean_params *params, int32_t row0, int32_t rows,
                     const int8_t *input, int8_t *output);
 void stapes_mean_s16(const stapes_mean_params *params, int32_t row0, int32_t rows,
                      const int16_t *input, int16_t *output);
+void stapes_mean_f32(const stapes_mean_f32_params *params, int32_t row0, int32_t rows,
+                     const float *input, float *output);
 
 #endif

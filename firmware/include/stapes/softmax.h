@@ -18,9 +18,16 @@ typedef struct stapes_softmax_s16_params {
     const int16_t *reciprocals;  /* [513], 1 / (1 + x) over 0 ... 1, 15 fraction bits */
 } stapes_softmax_s16_params;
 
+typedef struct stapes_softmax_f32_params {
+    int32_t depth;
+    float beta;
+} stapes_softmax_f32_params;
+
 void stapes_softmax_s8(const stapes_softmax_s8_params *params, int32_t row0, int32_t rows,
                        const int8_t *input, int8_t *output);
 void stapes_softmax_s16(const stapes_softmax_s16_params *params, int32_t row0, int32_t rows,
                         const int16_t *input, int16_t *output);
+void stapes_softmax_f32(const stapes_softmax_f32_params *params, int32_t row0, int32_t rows,
+                        const float *input, float *output);
 
 #endif

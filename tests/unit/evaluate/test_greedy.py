@@ -78,6 +78,18 @@ def test_the_first_of_equal_logits_wins(dtype: type) -> None:
     assert choose(np.full(3, low, dtype), {0}) == 1
 
 
+def test_what_is_no_number_is_passed_over() -> None:
+    nan = np.float32(np.nan)
+    assert choose(np.array([nan, -np.inf, -2, nan], np.float32), []) == 2
+    assert choose(np.array([nan, -np.inf], np.float32), []) == 1
+    assert choose(np.array([nan, 1], np.float32), [1]) is None
+
+    def step(token: int, number: int) -> np.ndarray:
+        return np.full(10, nan if number == 3 else 0, np.float32)
+
+    assert greedy_tokens(RULE, 9, step) == (0, 0, 0)
+
+
 def test_a_loop_ends_the_text() -> None:
     assert greedy_tokens(RULE, 30, Decoder([5, 6, 7, 7, 7, 7, 7, 7, 7, 7])) == (5, 6, 7)
     assert greedy_tokens(RULE, 30, Decoder([7, 8])) == (7, 8)

@@ -15,7 +15,7 @@ from codegen.evaluate.engines import Engine
 from codegen.evaluate.split import InPieces, cut, joined
 
 RATE = 1000
-RUN = RATE // 10
+RUN = 300
 
 
 @st.composite
@@ -35,33 +35,32 @@ def test_pieces_are_the_recording_and_fit(pcm: NDArray[np.int16], window: int, r
     assert all(len(piece) <= window for piece in pieces)
     assert all(len(piece) for piece in pieces) or len(pcm) == 0
     assert len(pieces) == 1 or len(pcm) > window
-    assert all(3 * len(piece) >= 2 * (window - 2) for piece in pieces[:-1])
+    assert all(3 * len(piece) >= window - 2 for piece in pieces[:-1])
 
 
 @settings(deadline=None)
-@given(recordings(), st.integers(300, 900))
+@given(recordings(), st.integers(450, 900))
 def test_each_cut_is_the_quietest(pcm: NDArray[np.int16], window: int) -> None:
-    """Every run of 100 ms in the last third, one by one, in Python's integers."""
+    """Every run of 300 ms in the last two thirds, one by one, in Python's integers."""
     for piece in cut(pcm, window, RATE)[:-1]:
         heard = pcm[:window].tolist()
-        starts = range(window - -(-window // 3), window - RUN + 1)
+        starts = range(window - -(-2 * window // 3), window - RUN + 1)
         energies = [sum(value * value for value in heard[at : at + RUN]) for at in starts]
         assert len(piece) == starts[energies.index(min(energies))] + RUN // 2
         pcm = pcm[len(piece) :]
 
 
-@pytest.mark.parametrize("pause", [420, 500, 520])
+@pytest.mark.parametrize("pause", [350, 400, 450])
 def test_a_pause_is_found(pause: int) -> None:
     pcm = np.full(1100, 3000, np.int16)
     pcm[pause - RUN // 2 : pause + RUN // 2] = 0
-    first, *_ = cut(pcm, 600, RATE)
-    assert len(first) == pause if pause >= 450 else len(first) < 500
+    assert len(cut(pcm, 600, RATE)[0]) == pause
 
 
 def test_full_scale_does_not_overflow() -> None:
     pcm = np.full(20 * 16000, -32768, np.int16)
-    pcm[180_000:181_600] = 32767
-    assert len(cut(pcm, 12 * 16000, 16000)[0]) == 180_800
+    pcm[180_000:184_800] = 32767
+    assert len(cut(pcm, 12 * 16000, 16000)[0]) == 182_400
 
 
 def test_texts_have_one_space_between() -> None:
@@ -75,8 +74,8 @@ def make_lengths() -> Engine:
 
 def test_an_engine_hears_pieces_and_travels() -> None:
     pcm = np.ones(1500, np.int16)
-    pcm[350:450] = 0
+    pcm[180:480] = 0
     make = pickle.loads(pickle.dumps(InPieces(make_lengths, 500, RATE)))
-    assert make()(pcm) == "400 " + " ".join(str(len(p)) for p in cut(pcm, 500, RATE)[1:])
+    assert make()(pcm) == "330 " + " ".join(str(len(p)) for p in cut(pcm, 500, RATE)[1:])
     assert make()(pcm[:500]) == "500"
     assert make()(np.zeros(900, np.int16)) == ""

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Layer normalization over the last dimension. */
+#ifndef STAPES_LAYER_NORM_H
+#define STAPES_LAYER_NORM_H
+
+#include <stdint.h>
+
+typedef struct stapes_layer_norm_params {
+    int32_t columns;
+    float epsilon; /* added to the variance */
+} stapes_layer_norm_params;
+
+void stapes_layer_norm_f32(const stapes_layer_norm_params *params, int32_t row0, int32_t rows,
+                           const float *input, const float *weight, const float *bias,
+                           float *output);
+
+#endif

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rewritings of graphs: what is one operator becomes one, and nothing else does."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from codegen.graph import Graph, Operator, Quantization, Tensor
+from codegen.lower import lower
+from codegen.ops import layer_norm as operator
+from codegen.passes import layer_norm
+from codegen.tflite.read import read
+from codegen.tflite.write import write
+from tests.kernels.harness import Runner, build_library, random_inputs
+
+
+def kinds(graph: Graph) -> list[str]:
+    return [each.kind for each in graph.operators]
+
+
+def taken_apart(number: int = 0) -> Graph:
+    cases = operator.cases(np.random.default_rng(number))
+    biased = (graph for graph in cases if len(graph.operators[0].inputs) == 3)
+    return operator.decomposed(next(biased))
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    return build_library(tmp_path_factory.mktemp("kernels"), "-O2")
+
+
+def test_normalization_becomes_one_operator_of_the_same_bits(
+    library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    for whole in islice(operator.cases(rng), 20):
+        graph = operator.decomposed(whole)
+        (made,) = layer_norm.apply(graph).operators
+        assert made.kind == "LAYER_NORM"
+        assert len(made.inputs) == len(whole.operators[0].inputs)
+        fused = lower(graph, None)
+        with monkeypatch.context() as patch:
+            patch.setattr(layer_norm, "apply", lambda graph: graph)
+            parts = lower(graph, None)
+        assert len(parts.steps) > len(fused.steps) == 1
+        for inputs in islice(random_inputs(rng, graph), 4):
+            (one,), (many,) = (Runner(library, graph, p)(inputs) for p in (fused, parts))
+            assert one.tobytes() == many.tobytes()
+
+
+def test_exported_norms_become_one_operator() -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("litert_torch")
+    from codegen.models._layers import layers
+    from codegen.tflite.convert import convert
+
+    weight, bias = torch.arange(1.0, 17.0), torch.arange(16.0)
+    for epsilon, added, rows in ((1e-5, bias, 5), (1e-6, None, 1)):
+        module = layers()["Norm"](weight, added, epsilon).eval()
+        (graph,) = read(convert(module, (torch.randn(rows, 16),), "norm"))
+        assert len(graph.operators) > 7
+        (made,) = layer_norm.apply(graph).operators
+        assert made.options["epsilon"] == np.float32(epsilon)
+        constants = [graph.tensors[index].data for index in made.inputs[1:]]
+        wanted = [weight] if added is None else [weight, added]
+        for data, values in zip(constants, wanted, strict=True):
+            assert data is not None
+            assert (data.reshape(-1) == values.numpy()).all()
+
+
+def with_operator(graph: Graph, kind: str, number: int, change: Callable[..., Operator]) -> Graph:
+    """`graph` with its operator `number` of that kind changed."""
+    chosen = [each for each in graph.operators if each.kind == kind][number]
+    changed = (change(each) if each is chosen else each for each in graph.operators)
+    return replace(graph, operators=tuple(changed))
+
+
+def fused(each: Operator) -> Operator:
+    return replace(each, options={"fused_activation_function": "RELU"})
+
+
+def swapped(each: Operator) -> Operator:
+    return replace(each, inputs=each.inputs[::-1])
+
+
+def computed_weight(graph: Graph) -> Graph:
+    weighted = [each for each in graph.operators if each.kind == "MUL"][2]
+    weight = next(i for i in weighted.inputs if graph.tensors[i].data is not None)
+    tensors = [replace(t, data=None) if i == weight else t for i, t in enumerate(graph.tensors)]
+    return replace(graph, tensors=tuple(tensors), inputs=(*graph.inputs, weight))
+
+
+def weight_a_row() -> Graph:
+    """Another graph, of as many rows as columns."""
+    x = Tensor("", (4, 4), "float32")
+    weight = Tensor("", (4,), "float32", None, np.ones(4, np.float32))
+    norm = Operator(0, "LAYER_NORM", (0, 1), (2,), {"epsilon": 1e-5})
+    square = operator.decomposed(Graph("g", (x, weight, x), (norm,), (0,), (2,)))
+    assert len(layer_norm.apply(square).operators) == 1
+    tensors = tuple(
+        replace(t, shape=(4, 1), data=t.data.reshape(4, 1))
+        if t.data is not None and t.shape == (4,)
+        else t
+        for t in square.tensors
+    )
+    return replace(square, tensors=tensors)
+
+
+def integers(graph: Graph) -> Graph:
+    unit = Quantization((0.1,), (0,))
+    tensors = [
+        replace(
+            t,
+            dtype="int8",
+            quantization=unit,
+            data=None if t.data is None else t.data.astype(np.int8),
+        )
+        if t.dtype == "float32"
+        else t
+        for t in graph.tensors
+    ]
+    return replace(graph, tensors=tuple(tensors))
+
+
+OTHERS: dict[str, Callable[[Graph], Graph]] = {
+    "integers": integers,
+    "a deviation that the caller reads": lambda g: replace(
+        g, outputs=(*g.outputs, next(o for o in g.operators if o.kind == "SUB").outputs[0])
+    ),
+    "a root that the caller reads": lambda g: replace(
+        g, outputs=(*g.outputs, next(o for o in g.operators if o.kind == "RSQRT").outputs[0])
+    ),
+    "an activation": lambda g: with_operator(g, "MUL", 1, fused),
+    "mean less value": lambda g: with_operator(g, "SUB", 0, swapped),
+    "a computed weight": computed_weight,
+    "another power": lambda g: with_operator(
+        g, "MUL", 0, lambda each: replace(each, inputs=(each.inputs[0], 0))
+    ),
+    "another mean": lambda g: with_operator(
+        g, "MEAN", 1, lambda each: replace(each, inputs=(0, each.inputs[1]))
+    ),
+    "a weight a row": lambda graph: weight_a_row(),
+    "too few inputs": lambda g: with_operator(
+        g, "ADD", 0, lambda each: replace(each, inputs=each.inputs[:1])
+    ),
+    "an input left out": lambda g: with_operator(
+        g, "MUL", 2, lambda each: replace(each, inputs=(each.inputs[0], -1))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_no_normalization_stays(name: str) -> None:
+    graph = OTHERS[name](taken_apart())
+    assert kinds(layer_norm.apply(graph)) == kinds(graph)
+
+
+def test_a_bias_that_is_computed_stays_outside() -> None:
+    graph = taken_apart()
+    last = graph.operators[-1]
+    tensors = list(graph.tensors)
+    bias = next(i for i in last.inputs if tensors[i].data is not None)
+    tensors[bias] = Tensor("bias", tensors[last.outputs[0]].shape, "float32")
+    graph = replace(graph, tensors=tuple(tensors), inputs=(*graph.inputs, bias))
+    assert kinds(layer_norm.apply(graph)) == ["LAYER_NORM", "ADD"]
+    assert read(write(graph))[0].operators
