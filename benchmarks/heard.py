@@ -23,6 +23,7 @@ from codegen.evaluate.corpus import Clip, read_manifest, read_pcm
 from codegen.evaluate.engines import Engine, EngineFactory, transcribe
 from codegen.evaluate.normalize import ENGLISH, Normalizer
 from codegen.evaluate.wer import Score, score, total
+from codegen.native import native_engine
 from codegen.package import SpeechPackage
 
 JOBS = 2
@@ -111,10 +112,10 @@ class Corpora:
         return self.folder / "texts" / f"{readable}-{digest}"
 
     def native(self, package: SpeechPackage, names: Sequence[str]) -> Score:
-        """The package's generated C, compiled for this computer."""
+        """The package's generated C, compiled for this computer, proved on a few of the clips."""
         folder = self.texts("native", project_sha256(package, "host"))
         scorer = partial(self._packaged, package, names, "native, the generated C on this computer")
-        return kept_or(scorer, folder, lambda: pipeline.native_engine(package))
+        return kept_or(scorer, folder, lambda: native_engine(package, self.clips(names)))
 
     def floats(self, package: SpeechPackage, names: Sequence[str]) -> Score:
         """The package's float graphs under LiteRT's optimised kernels."""

@@ -1,27 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts of dynamic8's generated C beside LiteRT's, and how sure LiteRT was where they part."""
+"""Tokens of dynamic8's generated C beside LiteRT's, and how sure LiteRT was where they part."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import page
-from benchmarks.heard import Corpora, Kept, nobody, project_sha256
+from benchmarks.agreement import answers
+from benchmarks.heard import Corpora, project_sha256
 from benchmarks.speech import EVALUATION_VOICES
-from codegen import measure
+from benchmarks.subjects import Case
+from codegen import measure, pipeline
 from codegen.encoder_decoder import Transcriber
-from codegen.evaluate.engines import Engine
-from codegen.evaluate.greedy import choose, detokenized
+from codegen.evaluate.corpus import Clip
+from codegen.evaluate.greedy import choose
 from codegen.evaluate.loop import Network
 from codegen.evaluate.split import cut
 from codegen.package import PackagedGraph, SpeechPackage
 from codegen.wiring import LOGITS
 
-#: Logits by which LiteRT's first choice must lead its second for the texts to have to be equal.
+#: Logits by which LiteRT's first choice must lead its second for the tokens to have to be equal.
 BOUND = 0.5
 SETS = (*EVALUATION_VOICES, "human")
 
@@ -52,13 +58,11 @@ class Watched(Transcriber):
 
 @dataclass(frozen=True)
 class Parting:
-    """Where LiteRT's text and another part: at `step` of the text, LiteRT leading by `margin`."""
+    """Where another's tokens part from LiteRT's: at the text's token `step`, sure by `margin`."""
 
     clip: str
     step: int
     margin: float
-    litert: str
-    native: str
 
 
 def choices(
@@ -85,42 +89,73 @@ def choices(
 
 
 def parting(
-    clip: str,
-    made: Sequence[tuple[int, float]],
-    texts: tuple[str, str],
-    vocabulary: Sequence[str],
+    clip: str, made: Sequence[tuple[int, float]], tokens: Sequence[int], end: int
 ) -> Parting | None:
-    """The first step whose tokens so far do not begin the other text; None for equal texts.
+    """The first step whose token is another, the end of a text among them; None where all agree.
 
-    `made` are LiteRT's choices, `texts` LiteRT's and the other. Where all of LiteRT's tokens begin
-    the other text, they part at its last choice, the end.
+    `made` are LiteRT's choices; `tokens` the other's, without the end.
+
+    >>> parting("a", [(7, 2.5), (8, 0.5), (2, 1.0)], [7, 9], 2)
+    Parting(clip='a', step=1, margin=0.5)
     """
-    litert, native = texts
-    if litert == native:
-        return None
-    for step, (_, margin) in enumerate(made):
-        so_far = detokenized([token for token, _ in made[: step + 1]], vocabulary)
-        if step == len(made) - 1 or not native.startswith(so_far.removesuffix("\ufffd")):
-            return Parting(clip, step, margin, litert, native)
-    return Parting(clip, 0, 0.0, litert, native)
+    for step, (token, margin) in enumerate(made):
+        if token != (tokens[step] if step < len(tokens) else end):
+            return Parting(clip, step, margin)
+    return None
+
+
+def noted(outputs: bytes) -> list[int]:
+    """The tokens in a record of the firmware, see evaluate/trace.py.
+
+    >>> noted(struct.pack("<iIiII", 7, 11, 8, 12, 13))
+    [7, 8]
+    """
+    pairs = struct.iter_unpack("<iI", outputs[: len(outputs) // 8 * 8])
+    return [token for token, _ in pairs]
+
+
+def native_tokens(
+    package: SpeechPackage, sounds: Sequence[np.ndarray], folder: Path
+) -> list[list[int]]:
+    """The tokens that the generated C writes of each recording, kept in `folder`."""
+    records = tuple(np.ascontiguousarray(pcm, "<i2").tobytes() for pcm in sounds)
+    key = hashlib.sha256(b"".join(hashlib.sha256(record).digest() for record in records))
+    path = folder / f"{key.hexdigest()}.json"
+    if not path.is_file():
+        model = pipeline.packaged_model(package)
+        found = answers(Case(model, records, (), ()), "host")
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".fresh")
+        fresh.write_text(json.dumps([noted(record.outputs) for record in found]))
+        fresh.rename(path)
+    tokens: list[list[int]] = json.loads(path.read_text(encoding="utf-8"))
+    return tokens
 
 
 def partings(
-    package: SpeechPackage, clips: Sequence[tuple[str, np.ndarray]], native: Engine
+    package: SpeechPackage, clips: Sequence[Clip], folder: Path
 ) -> tuple[list[Parting], int]:
-    """Where `native` parts from LiteRT's optimised kernels, and how many pieces they heard."""
-    watched = Watched(package, "xnnpack")
-    engine, found, count = watched(), [], 0
+    """Where the generated C parts from LiteRT's optimised kernels, and of how many recordings.
+
+    Recordings longer than the window are cut to it, and each piece is one.
+    """
     rate = measure.sample_rate_hz(package)
-    for name, whole in clips:
-        for piece in cut(whole, package.window_samples, rate):
-            watched.steps.clear()
-            texts = engine(piece), native(piece)
-            made = choices(watched.logits, package.decoding)
-            apart = parting(name, made, texts, package.vocabulary)
-            found += [] if apart is None else [apart]
-            count += 1
-    return found, count
+    pieces = [
+        (f"{clip.path.parent.name}/{clip.name}", piece)
+        for clip, whole in zip(clips, measure.read_clips(package, clips), strict=True)
+        for piece in cut(whole, package.window_samples, rate)
+    ]
+    watched = Watched(package, "xnnpack")
+    engine, found = watched(), []
+    for (name, piece), tokens in zip(
+        pieces, native_tokens(package, [pcm for _, pcm in pieces], folder), strict=True
+    ):
+        watched.steps.clear()
+        engine(piece)
+        made = choices(watched.logits, package.decoding)
+        apart = parting(name, made, tokens, package.decoding["end"])
+        found += [] if apart is None else [apart]
+    return found, len(pieces)
 
 
 def tokens_section(
@@ -130,26 +165,23 @@ def tokens_section(
     dynamic = {label: p for label, p in packages.items() if p.recipe["mode"] == "dynamic8"}
     rows, lines = [], []
     for label, package in dynamic.items():
-        kept = Kept(nobody, corpora.texts("native", project_sha256(package, "host")))
-        clips = [(f"{c.path.parent.name}/{c.name}", c) for c in corpora.clips(SETS)]
-        sounds = measure.read_clips(package, [clip for _, clip in clips])
-        named = [(name, pcm) for (name, _), pcm in zip(clips, sounds, strict=True)]
-        found, count = partings(package, named, kept())
+        print(f"  tokens of {label}", flush=True)
+        folder = corpora.texts("tokens", project_sha256(package, "host"))
+        found, count = partings(package, corpora.clips(SETS), folder)
         beyond = [one for one in found if one.margin > BOUND]
         largest = max((one.margin for one in found), default=0.0)
         rows.append((label, count, count - len(found), len(beyond), f"{largest:.3f}"))
         lines += [
-            f"- {label}, {one.clip}, token {one.step}, margin {one.margin:.3f}: LiteRT"
-            f" “{one.litert}”, C “{one.native}”"
+            f"- {label}: {one.clip} from token {one.step} on, margin {one.margin:.3f}"
             for one in found
         ]
-    head = ("recipe", "recordings", "equal texts", "exceptions", "largest margin")
+    head = ("recipe", "recordings", "equal tokens", "exceptions", "largest margin")
     text = [
         f"## Tokens of {title} beside LiteRT",
         "",
-        "Greedy texts of the generated C and of the same files under LiteRT's optimised kernels"
+        "Greedy tokens of the generated C and of the same files under LiteRT's optimised kernels"
         " (`AUTO`, XNNPACK), on all recordings of the evaluation, cut to the window. The margin is"
-        " by how much LiteRT's first logit led its second at the token where the texts part;"
+        " by how much LiteRT's first logit led its second at the token where they part;"
         f" exceptions are those with a margin over {BOUND:g} logits.",
         "",
         *page.table(head, rows),

@@ -14,29 +14,26 @@ import numpy as np
 from benchmarks import page
 from benchmarks.agreement import Agreement, agreement, answers
 from benchmarks.heard import Corpora, project_sha256
-from benchmarks.litert import Watched
 from benchmarks.speech import EVALUATION_VOICES
-from benchmarks.subjects import BOARDS, Case
+from benchmarks.subjects import BOARDS, Case, package_case
 from codegen import measure, pipeline
+from codegen.native import BIT_EXACT_MODES
 from codegen.package import SpeechPackage
 
 TARGETS = ("host", "mps3-an547")
 
 
 def case(package: SpeechPackage, pcm: np.ndarray) -> Case:
-    """A recording, and the text and the last step's outputs of what is to be equalled.
+    """A recording, and the text, tokens and digests of logits that are to be equalled.
 
-    That is LiteRT's reference kernels, and for dynamic8, whose floats they sum in another order,
-    the C on this computer.
+    They are those of LiteRT's reference kernels, and for dynamic8, whose floats these sum in
+    another order, those of the C on this computer.
     """
-    model, record = pipeline.packaged_model(package), (pcm.astype("<i2").tobytes(),)
-    if package.recipe["mode"] == "dynamic8":
-        (found,) = answers(Case(model, record, (), ()), "host")
-        return Case(model, record, (found.outputs,), (found.text,))
-    watched = Watched(package, measure.DEFAULT_RESOLVER)
-    text = watched()(pcm)
-    last = b"".join(output.tobytes() for output in watched.steps[-1])
-    return Case(model, record, (last,), (text,))
+    if package.recipe["mode"] in BIT_EXACT_MODES:
+        return package_case(package, [pcm])
+    asked = Case(pipeline.packaged_model(package), (pcm.astype("<i2").tobytes(),), (), ())
+    (found,) = answers(asked, "host")
+    return replace(asked, outputs=(found.outputs,), texts=(found.text,))
 
 
 def kept(folder: Path, package: SpeechPackage, pcm: np.ndarray, target: str) -> Agreement:
@@ -80,18 +77,19 @@ def bits_section(
             place = corpora.folder / "bits"
             found = together([kept(place, package, pcm, target) for pcm in sounds])
             cells += [f"{found.equal_bytes} of {found.count}", f"{found.equal_texts}"]
-        reference = "host C" if package.recipe["mode"] == "dynamic8" else "`BUILTIN_REF`"
+        exact = package.recipe["mode"] in BIT_EXACT_MODES
+        reference = "`BUILTIN_REF`" if exact else "host C"
         rows.append((label, reference, *cells, f"{found.instructions:,}"))
     names = [BOARDS[target] for target in TARGETS]
-    columns = [f"{name}: {what}" for name in names for what in ("outputs", "texts")]
+    columns = [f"{name}: {what}" for name in names for what in ("tokens and logits", "texts")]
     head = ("recipe", "equal to", *columns, f"instructions, {names[-1]}")
     return [
         f"## Bits of {title}",
         "",
-        "Recordings, from PCM to text, for which the generated C's text and all outputs of the"
-        " decoder's last step, the logits among them, equal those of LiteRT's reference kernels"
-        " (`BUILTIN_REF`); in dynamic8 those of the C on this computer. A last step depends on all"
-        " tokens before it. Instructions are the most of one recording, as QEMU counts them.",
+        "Recordings, from PCM to text, for which the generated C's text, its tokens and a digest of"
+        " each step's logits equal those of LiteRT's reference kernels (`BUILTIN_REF`); in dynamic8"
+        " those of the C on this computer. Instructions are the most of one recording, as QEMU"
+        " counts them.",
         "",
         *page.table(head, rows),
     ]

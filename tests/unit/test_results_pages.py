@@ -20,7 +20,6 @@ from codegen.evaluate.normalize import ENGLISH
 from codegen.evaluate.wer import Score, score
 
 PCM = np.arange(5, dtype=np.int16)
-WORDS = (" light", "s", " on", " off", "")
 
 
 def _score(*texts: str) -> Score:
@@ -69,12 +68,11 @@ def test_a_text_is_heard_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("native", "step"),
-    [("lights on", None), ("lights off", 2), ("lamp on", 0), ("lights on on", 3)],
+    ("tokens", "step"), [([5, 6], None), ([5, 7], 1), ([5], 1), ([5, 6, 6], 2), ([], 0)]
 )
-def test_where_texts_part(native: str, step: int | None) -> None:
-    made = [(0, 4.0), (1, 3.0), (2, 2.0), (4, 1.0)]
-    found = parting("a", made, ("lights on", native), WORDS)
+def test_where_tokens_part(tokens: list[int], step: int | None) -> None:
+    made = [(5, 4.0), (6, 3.0), (2, 2.0)]
+    found = parting("a", made, tokens, 2)
     assert (found and found.step) == step
     assert found is None or found.margin == made[found.step][1]
 
