@@ -91,12 +91,6 @@ def quantize(
     from codegen.tflite.quantize import operator_names, quantize_ranges
     from codegen.tflite.read import read
 
-    if recipe.mode == "static8":
-        raise UserError(
-            f"'{model.name}' in static8: int8 activations throughout leave an encoder-decoder no"
-            ' intelligible text. Use --mode static16, or a recipe with mode = "static16" and'
-            " static8 rules by scope."
-        )
     check_audible(recordings, model.decoding["silence"])
     exported, graphs = [], []
     for part in model.graphs:
@@ -110,7 +104,7 @@ def quantize(
     notify(f"calibrating on {len(recordings)} recordings, transcribing them")
     watched = [Watched(data, graph) for data, graph in zip(exported, graphs, strict=True)]
     _transcribe(model, watched, recordings)
-    found = [adapted(part.graph, part.ranges(), recipe.mode) for part in watched]
+    found = [adapted(part.graph, part.ranges()) for part in watched]
     _unite(model, graphs, found)
 
     parts = []
@@ -210,6 +204,11 @@ def _assembled(model: SpeechModel, package: SpeechPackage) -> SpeechPackage:
     try:
         read_graphs(made)
     except UserError as error:
+        if made.recipe["rules"]:
+            raise UserError(
+                f"the quantized graphs do not fit each other: {error} A rule of the recipe gives"
+                " the ends of a wire two types: change its scope."
+            ) from error
         raise StapesError(f"the quantized graphs do not fit each other: {error}") from error
     return made
 

@@ -112,6 +112,7 @@ def quantize(
 
     clips = read_manifest(manifest)
     model = load_model(source)
+    recipe = recipe.with_int16(model.int16_scopes)
     package = SpeechPackage(
         name=model.name,
         graphs=(),

@@ -17,7 +17,15 @@ from typing import Any
 
 from codegen.errors import UserError
 from codegen.frontend.raw_pcm import RawPcm
-from codegen.models._graphs import GUARD, SILENCE, Sizes, adjacency, model_graphs, state_buffers
+from codegen.models._graphs import (
+    GUARD,
+    INT16_SCOPES,
+    SILENCE,
+    Sizes,
+    adjacency,
+    model_graphs,
+    state_buffers,
+)
 from codegen.models._layers import layers, linear
 from codegen.models._moonshine_stem import ROW_SAMPLES, stem
 from codegen.models._rotary import reordered, tables
@@ -104,6 +112,7 @@ def load_source(
         state=state_buffers(sizes),
         tables={"embedding": embedding, "cos": cos[:positions], "sin": sin[:positions]},
         adjacency=adjacency(shape.encoder_layers, shape.decoder_layers, gated=True),
+        int16_scopes=INT16_SCOPES,
     )
 
 

@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from codegen.errors import UserError
 from codegen.models._front_ends import WhisperMel
-from codegen.models._graphs import GUARD, SILENCE, Sizes, adjacency, model_graphs, state_buffers
+from codegen.models._graphs import (
+    GUARD,
+    INT16_SCOPES,
+    SILENCE,
+    Sizes,
+    adjacency,
+    model_graphs,
+    state_buffers,
+)
 from codegen.models._layers import convolution, layers, linear
 from codegen.models._source import Settings, Source, Weights
 from codegen.models._speech_model import MASKED, SpeechModel
@@ -93,6 +101,7 @@ def load_source(
             "position": learned[:positions].numpy(),
         },
         adjacency=adjacency(shape.encoder_layers, shape.decoder_layers, gated=False),
+        int16_scopes=INT16_SCOPES,
     )
 
 
