@@ -16,7 +16,10 @@ from codegen.toolchain.records import RunRecord
 
 @dataclass(frozen=True)
 class Agreement:
-    """How many of `count` records gave the reference's output bytes, and its text."""
+    """How many of `count` records gave the reference's output bytes, and its text.
+
+    An encoder-decoder's output bytes are its tokens and each step's digest of the logits.
+    """
 
     target: str
     count: int
@@ -31,18 +34,18 @@ class Agreement:
         return self.equal_bytes == self.equal_texts == self.count
 
 
-def answers(case: Case, target: str) -> tuple[RunRecord, ...]:
+def answers(case: Case, target: str, weights: str = "auto") -> tuple[RunRecord, ...]:
     """What the firmware generated for `target` answers to the case's records."""
     compiled = pipeline.compile_model(case.model, pipeline.find_target(target))
     with tempfile.TemporaryDirectory(prefix="stapes-agreement-") as scratch:
         folder = Path(scratch) / "project"
-        emit(pipeline.emit_inputs(compiled), folder)
+        emit(pipeline.emit_inputs(compiled, None, weights), folder)
         return run(folder, case.records, firmware=build(folder), timeout_s=1800)
 
 
-def agreement(case: Case, target: str) -> Agreement:
-    """The case on one target."""
-    records = answers(case, target)
+def agreement(case: Case, target: str, weights: str = "auto") -> Agreement:
+    """The case on one target, its weights where `emit` puts them."""
+    records = answers(case, target, weights)
     return Agreement(
         target,
         len(records),

@@ -62,5 +62,5 @@ def sizes(model: pipeline.Model, target: str) -> Sizes:
     with tempfile.TemporaryDirectory(prefix="stapes-memory-") as scratch:
         folder = Path(scratch) / "project"
         emit(pipeline.emit_inputs(compiled), folder)
-        linked = pipeline.linked_footprint(build(folder), place, model.name)
+        linked = pipeline.linked_footprint(build(folder), compiled)
     return Sizes(model.name, target, compiled.plan.lower_bound_bytes, compiled.footprint, linked)

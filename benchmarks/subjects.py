@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +44,18 @@ class Case:
     texts: tuple[str, ...]
 
 
+def package_case(package: SpeechPackage, recordings: Sequence[np.ndarray]) -> Case:
+    """Recordings for a package in an integer mode: texts, and logits or each step's digest."""
+    traced = measure.recognizer(package, measure.DEFAULT_RESOLVER).traced()
+    answers = [traced(pcm) for pcm in recordings]
+    return Case(
+        pipeline.packaged_model(package),
+        tuple(pcm.astype("<i2").tobytes() for pcm in recordings),
+        tuple(outputs for _, outputs in answers),
+        tuple(text for text, _ in answers),
+    )
+
+
 @dataclass(frozen=True)
 class Subjects:
     """Corpora and packages, made once in `folder` and kept there."""
@@ -75,29 +88,8 @@ class Subjects:
     def speech_case(self, mode: str, split: str, count: int) -> Case:
         """The first `count` recordings of a split, from PCM on."""
         package = self.package(mode)
-        (graph,) = package.graphs
         clips = read_manifest(self.manifest(split))[:count]
-        recordings = measure.read_clips(package, clips)
-        model = self.models[f"commands {mode}"]
-        network = model.graphs[0]
-        tensor = network.tensors[network.inputs[0]]
-        assert tensor.quantization
-        quantization = (tensor.quantization.scale, tensor.quantization.zero_point, tensor.dtype)
-        front_end = measure.front_end(package)
-        interpreter = Interpreter(graph.data)
-        engine = measure.recognizer(package, measure.DEFAULT_RESOLVER)()
-        outputs = []
-        for pcm in recordings:
-            heard = measure.window_features(front_end, pcm, package.window_samples)
-            values = front_end.quantized(heard, *quantization)
-            (logits,) = interpreter.run([values])
-            outputs.append(logits.tobytes())
-        return Case(
-            model,
-            tuple(pcm.astype("<i2").tobytes() for pcm in recordings),
-            tuple(outputs),
-            tuple(engine(pcm) for pcm in recordings),
-        )
+        return package_case(package, measure.read_clips(package, clips))
 
     def foreign_case(self, name: str, count: int) -> Case:
         """`count` random inputs, uniform over the input type's range, for somebody else's model."""

@@ -15,6 +15,7 @@ from codegen.package import SpeechPackage, is_package, load_package
 from codegen.pipeline import Compiled, Notify
 
 if TYPE_CHECKING:
+    from codegen.emit.inputs import EmitInputs
     from codegen.evaluate.engines import Progress
     from codegen.memory_plan import Footprint
     from codegen.ptq.recipe import Recipe
@@ -27,15 +28,21 @@ MARKER = "report.json"
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build: `calibration` is needed for a checkpoint, `data` to measure WER."""
+    """What to build: `calibration` is needed for a checkpoint, `data` to measure WER.
 
-    source: Path
+    `source` is a folder, a file, or a model of the hub as ORG/NAME[@REVISION].
+    """
+
+    source: str | Path
     target: Target
     recipe: Recipe
     calibration: Path | None = None
     data: Path | None = None
     name: str | None = None
     jobs: int = 1
+    window_samples: int | None = None
+    language: str | None = None
+    weights: str = "auto"
 
 
 def build(
@@ -58,14 +65,15 @@ def build(
 
     check_free(folder, MARKER, overwrite)
     package = _package(request, notify)
-    model = pipeline.packaged_model(package) if package else pipeline.open_model(request.source)
+    source = Path(request.source)
+    model = pipeline.packaged_model(package) if package else pipeline.open_model(source)
     notify(f"planning memory for {request.target.title}")
     compiled = pipeline.compile_model(model, request.target)
-    inputs = pipeline.emit_inputs(compiled, request.name)
+    inputs = pipeline.emit_inputs(compiled, request.name, request.weights)
     accuracy = _accuracy(request, package, notify, progress)
     notify("writing the C project and compiling it")
     project = project_files(inputs)
-    firmware, footprint = _compile(project, compiled, inputs.name)
+    firmware, footprint = _compile(project, compiled, inputs)
     files = {f"project/{path}": data for path, data in project.items()}
     files |= {
         f"package/{name}": data for name, data in (package.files() if package else {}).items()
@@ -91,12 +99,29 @@ def build(
 
 def _package(request: BuildRequest, notify: Notify) -> SpeechPackage | None:
     """The package given or made; None for a .tflite."""
-    if not request.source.is_dir():
-        return None
-    if is_package(request.source):
-        return load_package(request.source)
+    source = Path(request.source)
+    packaged = is_package(source)
+    if packaged or source.is_file() or source.suffix == ".tflite":
+        if request.window_samples is not None or request.language is not None:
+            raise UserError(
+                f"{source} is quantized already, and with it its window and language; leave out"
+                " --window and --language, or give the checkpoint that it is of"
+            )
+        return load_package(source) if packaged else None
+    if request.calibration is None and not source.exists():
+        raise UserError(
+            f"{request.source}: there is no such folder or file; check the path, or give a model of"
+            " the Hugging Face hub as ORG/NAME, and --calibration MANIFEST with it"
+        )
     manifest = pipeline.calibration_manifest(request.calibration)
-    return pipeline.quantize(request.source, manifest, request.recipe, notify)
+    return pipeline.quantize(
+        request.source,
+        manifest,
+        request.recipe,
+        notify,
+        window_samples=request.window_samples,
+        language=request.language,
+    )
 
 
 def _accuracy(
@@ -127,7 +152,7 @@ def _accuracy(
 
 
 def _compile(
-    project: Mapping[str, bytes], compiled: Compiled, name: str
+    project: Mapping[str, bytes], compiled: Compiled, inputs: EmitInputs
 ) -> tuple[dict[str, bytes], Footprint]:
     """The firmware's file, and what it takes: linked for a board, predicted for this computer."""
     from codegen.emit.project import MARKER as PROJECT_MARKER
@@ -140,9 +165,9 @@ def _compile(
         # debug information would name the folder, which has another name each time
         nameless = f"-ffile-prefix-map={scratch}=."
         firmware = compile_project(folder, Path(scratch) / "build", extra_cflags=nameless)
-        footprint = compiled.footprint
+        footprint = pipeline.predicted_footprint(compiled, inputs.weights)
         if firmware.suffix == ".elf":
-            footprint = pipeline.linked_footprint(firmware, compiled.target, name)
+            footprint = pipeline.linked_footprint(firmware, compiled, inputs.name, inputs.weights)
         return {firmware.name: firmware.read_bytes()}, footprint
 
 

@@ -17,7 +17,8 @@ from codegen.wiring import GREEDY_KEYS, MASK, Table
 if TYPE_CHECKING:
     from codegen.evaluate.engines import Engine
     from codegen.evaluate.loop import Loop, Network
-    from codegen.frontend.raw_pcm import RawPcm
+    from codegen.evaluate.trace import Traced
+    from codegen.frontend._kinds import FrontEnd
     from codegen.models import SpeechModel
     from codegen.ptq.calibrate import Range
     from codegen.ptq.recipe import Recipe
@@ -29,16 +30,11 @@ BY_TOKEN = "embedding"
 Notify = Callable[[str], None]
 
 
-def front_end(package: SpeechPackage) -> RawPcm:
-    """The package's front end; raises UserError for a kind that is unknown."""
-    from codegen.frontend.raw_pcm import RawPcm
+def front_end(package: SpeechPackage) -> FrontEnd:
+    """The package's front end; UserError for a kind that is unknown or another window's."""
+    from codegen.frontend._kinds import front_end_of
 
-    if package.front_end["kind"] != "raw_pcm":
-        raise UserError(
-            f"package '{package.name}': front end {package.front_end['kind']!r} is unknown for"
-            " several graphs; supported: raw_pcm"
-        )
-    spec = RawPcm.from_dict(package.front_end)
+    spec = front_end_of(package.front_end, f"package '{package.name}'")
     if package.window_samples % spec.row_samples:
         raise UserError(
             f"package '{package.name}': its window of {package.window_samples} samples is not whole"
@@ -54,15 +50,14 @@ def read_graphs(package: SpeechPackage) -> tuple[Graph, ...]:
 
     graphs = tuple(graph for part in package.graphs for graph in read(part.data)[:1])
     check_wired(package, graphs)
-    spec, pcm = front_end(package), graphs[0].tensors[graphs[0].inputs[0]]
-    quantization = _quantization(pcm)
-    if (
-        spec.fitted(quantization.scale, quantization.zero_point) != spec
-        or pcm.elements != package.window_samples
-    ):
+    spec, heard = front_end(package), graphs[0].tensors[graphs[0].inputs[0]]
+    quantization = _quantization(heard)
+    if spec.fitted(
+        quantization.scale, quantization.zero_point
+    ) != spec or heard.elements != spec.values(package.window_samples):
         raise UserError(
             f"package '{package.name}': front_end and window_samples are not those of the input"
-            f" '{pcm.name}'; make the package again."
+            f" '{heard.name}'; make the package again."
         )
     return graphs
 
@@ -120,8 +115,9 @@ def quantize(
 
 def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence[Any]) -> None:
     """Run the float graphs over every recording, through the decoding loop."""
-    from codegen.evaluate.greedy import most_steps
+    from codegen.evaluate.greedy import is_silent, most_steps
     from codegen.evaluate.loop import Loop, Network
+    from codegen.evaluate.split import cut
 
     rule, spec = model.decoding, model.front_end
     loop = Loop(
@@ -136,9 +132,12 @@ def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence
         (np.float32(rule["float_masked"]), np.float32(0)),
         rule,
     )
-    for pcm in recordings:
+    rate = spec.sample_rate_hz
+    for pcm in (piece for whole in recordings for piece in cut(whole, model.window_samples, rate)):
+        if is_silent(pcm, rule["silence"]):
+            continue
         rows = spec.normalized(spec.rows(pcm, model.window_samples))
-        loop.tokens(rows, most_steps(rule, len(pcm), spec.sample_rate_hz))
+        loop.tokens(rows, most_steps(rule, len(pcm), rate))
 
 
 def check_audible(recordings: Sequence[np.ndarray], silence: int) -> None:
@@ -160,7 +159,7 @@ def _by(table: str) -> str:
 def _unite(model: SpeechModel, graphs: Sequence[Graph], found: Sequence[dict[str, Range]]) -> None:
     """Give all tensors of one wire the range of all, and inputs the range that they can have."""
     known: dict[str, Range] = {
-        model.graphs[0].inputs[0]: (-1.0, 1.0),
+        model.graphs[0].inputs[0]: model.front_end.input_range,
         MASK: (float(model.decoding["float_masked"]), 0.0),
         **{name: (float(t.min()), float(t.max())) for name, t in model.tables.items()},
     }
@@ -231,18 +230,26 @@ class Transcriber:
 
     def __call__(self) -> Engine:
         """A new engine with interpreters of its own."""
+        traced = self.traced()
+        return lambda pcm: traced(pcm)[0]
+
+    def traced(self) -> Traced:
+        """The same engine, giving what a Trace noted of the steps beside the text."""
         from codegen.evaluate.greedy import detokenized, is_silent, most_steps
+        from codegen.evaluate.trace import Trace
 
         package, rule, spec = self.package, self.package.decoding, front_end(self.package)
         loop, dtype = self._loop()
 
-        def engine(pcm: np.ndarray) -> str:
+        def engine(pcm: np.ndarray) -> tuple[str, bytes]:
+            trace = Trace(rule["end"])
             if is_silent(pcm, rule["silence"]):
-                return ""
+                return "", trace.data
             rows = spec.rows(pcm, package.window_samples)
             taken = spec.normalized(rows) if self.floats else spec.quantized(rows, dtype)
             steps = most_steps(rule, len(pcm), spec.sample_rate_hz)
-            return detokenized(loop.tokens(taken, steps), package.vocabulary)
+            tokens = loop.tokens(taken, steps, trace)
+            return detokenized(tokens, package.vocabulary), trace.data
 
         return engine
 

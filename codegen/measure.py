@@ -18,6 +18,7 @@ from codegen.package import SpeechPackage
 if TYPE_CHECKING:
     from codegen.evaluate.corpus import Clip
     from codegen.evaluate.engines import EngineFactory, Progress
+    from codegen.evaluate.interpreter import Recognizer
     from codegen.evaluate.wer import Score, WerReport
     from codegen.frontend.log_mel import LogMel
     from codegen.report.types import Accuracy, WerRow
@@ -65,7 +66,9 @@ def _text(logits: np.ndarray, blank: int, vocabulary: tuple[str, ...], separator
     return ctc_greedy(logits.reshape(-1, len(vocabulary)), blank, vocabulary, separator)
 
 
-def recognizer(package: SpeechPackage, resolver: str, floats: bool = False) -> EngineFactory:
+def recognizer(
+    package: SpeechPackage, resolver: str, floats: bool = False
+) -> Recognizer | encoder_decoder.Transcriber:
     """The package's .tflite files under LiteRT on the host: integers, or the float ones."""
     from codegen.evaluate.interpreter import Recognizer
     from codegen.tflite.read import read
@@ -120,11 +123,17 @@ def sample_rate_hz(package: SpeechPackage) -> int:
 def read_clips(
     package: SpeechPackage, clips: Sequence[Clip], rate_hz: int | None = None
 ) -> list[np.ndarray]:
-    """Each clip's PCM; raises UserError naming the first that the package's window refuses."""
+    """Each clip's PCM; raises UserError naming the first that is no such recording."""
     from codegen.evaluate.corpus import read_pcm
 
     rate = sample_rate_hz(package) if rate_hz is None else rate_hz
-    return [read_pcm(clip.path, rate, package.window_samples) for clip in clips]
+    return [read_pcm(clip.path, rate) for clip in clips]
+
+
+def _in_pieces(package: SpeechPackage, make_engine: EngineFactory) -> EngineFactory:
+    from codegen.evaluate.split import InPieces
+
+    return InPieces(make_engine, package.window_samples, sample_rate_hz(package))
 
 
 def interpreter_name(resolver: str) -> str:
@@ -147,6 +156,7 @@ def measure(
 ) -> WerReport:
     """WER of the engine that `make_engine` makes, and of the float model on the same clips.
 
+    Recordings longer than the window are cut as evaluate/split.py says.
     The float model runs under LiteRT with `resolver`. `progress` counts clips over both. Raises
     UserError for a wrong manifest or recording before anything runs.
     """
@@ -160,13 +170,13 @@ def measure(
     names, references = [c.name for c in clips], [c.text for c in clips]
     # models of several graphs write as people do, with punctuation and numerals
     normalizer = ENGLISH if package.wired else PLAIN
-    texts = transcribe(make_engine, sounds, jobs, progress)
+    texts = transcribe(_in_pieces(package, make_engine), sounds, jobs, progress)
     measured = score(engine, sha256_of(package), names, references, texts, normalizer)
     compared = difference = None
     if baseline and all(graph.float_data is not None for graph in package.graphs):
         floats = recognizer(package, resolver, floats=True)
         after = None if progress is None else lambda done: progress(len(clips) + done)
-        texts = transcribe(floats, sounds, jobs, after)
+        texts = transcribe(_in_pieces(package, floats), sounds, jobs, after)
         label = f"float, {interpreter_name(resolver)}"
         compared = score(label, sha256_of(package, True), names, references, texts, normalizer)
         difference = compare(measured, compared)

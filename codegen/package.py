@@ -15,7 +15,7 @@ what schema 2 adds for models of several:
     vocabulary      {"file", "sha256"}: a JSON list of strings, one a class of the output
     recipe          how it was quantized
     calibration     {"utterances", "source", "sha256"}
-    source          {"name", "sha256"} of the checkpoint
+    source          {"name", "sha256"} of the checkpoint; from a hub also "revision", its commit
     window_samples  PCM samples that fill the network's window
 
 Files are plain names inside the folder.

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codegen import encoder_decoder
-from codegen.errors import StapesError, UserError
+from codegen.errors import UserError
 from codegen.graph import Graph, Tensor
 from codegen.measure import front_end, read_clips, window_features
 from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
@@ -31,7 +32,7 @@ from codegen.target import Target, load_board, load_target, read_target
 if TYPE_CHECKING:
     from codegen.emit.inputs import EmitInputs
     from codegen.emit.speech import SpeechInputs
-    from codegen.evaluate.engines import EngineFactory
+    from codegen.models import SpeechModel
     from codegen.ptq.recipe import Recipe
 
 #: A caller who feeds PCM as it arrives holds 10 ms of it.
@@ -98,20 +99,27 @@ def packaged_model(package: SpeechPackage) -> Model:
 
 
 def quantize(
-    source: Path, manifest: Path, recipe: Recipe, notify: Notify = lambda _: None
+    source: str | Path,
+    manifest: Path,
+    recipe: Recipe,
+    notify: Notify = lambda _: None,
+    *,
+    window_samples: int | None = None,
+    language: str | None = None,
 ) -> SpeechPackage:
     """Export the checkpoint in `source`, calibrate on the manifest's recordings, make integers.
 
-    Raises UserError for a wrong checkpoint, manifest or recipe.
+    `source` is a folder, or a model of the hub as ORG/NAME[@REVISION]. Raises UserError for a wrong
+    checkpoint, window, language, manifest or recipe.
     """
     from codegen.evaluate.corpus import digest, read_manifest
-    from codegen.models import load_model
+    from codegen.evaluate.split import cut
     from codegen.tflite.convert import convert
     from codegen.tflite.quantize import quantize as quantized
     from codegen.tflite.read import read
 
     clips = read_manifest(manifest)
-    model = load_model(source)
+    model, origin = load_checkpoint(str(source), window_samples, language, notify)
     recipe = recipe.with_int16(model.int16_scopes)
     package = SpeechPackage(
         name=model.name,
@@ -126,12 +134,14 @@ def quantize(
             "source": manifest.parent.name or manifest.name,
             "sha256": digest(clips),
         },
-        source={"name": model.name, "sha256": model.sha256},
+        source={"name": model.name, **origin, "sha256": model.sha256},
         window_samples=model.window_samples,
     )
     recordings = read_clips(package, clips, model.front_end.sample_rate_hz)
     if model.tables:
         return encoder_decoder.quantize(model, package, recordings, recipe, notify)
+    rate = model.front_end.sample_rate_hz
+    pieces = [piece for pcm in recordings for piece in cut(pcm, model.window_samples, rate)]
     graphs = []
     for graph in model.graphs:
         notify(f"exporting {graph.name} as a float .tflite")
@@ -145,9 +155,25 @@ def quantize(
             return {tensor.name: values.reshape(tensor.shape)}
 
         notify(f"calibrating {graph.name} on {len(clips)} recordings and quantizing")
-        data = quantized(exported, map(features, recordings), recipe)
+        data = quantized(exported, map(features, pieces), recipe)
         graphs.append(PackagedGraph(graph.name, graph.phase, data, exported))
     return replace(package, graphs=tuple(graphs))
+
+
+def load_checkpoint(
+    source: str, window_samples: int | None, language: str | None, notify: Notify
+) -> tuple[SpeechModel, dict[str, str]]:
+    """The checkpoint, and what package.json says of where it came from."""
+    from codegen.models import find_checkpoint, load_model
+
+    checkpoint = find_checkpoint(source, notify)
+    model = load_model(checkpoint.folder, window_samples, language)
+    if checkpoint.name is not None:
+        model = replace(model, name=checkpoint.name)
+    if window_samples not in (None, model.window_samples):
+        seconds = model.window_samples / model.front_end.sample_rate_hz
+        notify(f"the window is rounded up to {seconds:g} s, whole frames of the model")
+    return model, checkpoint.origin
 
 
 def compile_model(model: Model, target: Target) -> Compiled:
@@ -168,7 +194,7 @@ def compile_model(model: Model, target: Target) -> Compiled:
     if model.package is not None:
         speech = _speech_inputs(model.package, model.graphs)
         if model.package.wired:
-            programs = wire(model.package, programs)
+            programs = wire(model.package, encoder_decoder.front_end(model.package), programs)
         else:
             buffers = programs[0].buffers + front_end(model.package).buffers()
             programs = (replace(programs[0], buffers=buffers), *programs[1:])
@@ -180,13 +206,33 @@ def compile_model(model: Model, target: Target) -> Compiled:
     return Compiled(model, target, programs, memory, predict(programs, memory, target, extras))
 
 
-def emit_inputs(compiled: Compiled, name: str | None = None) -> EmitInputs:
+def emit_inputs(compiled: Compiled, name: str | None = None, weights: str = "auto") -> EmitInputs:
     """What emit is given; raises UserError where the model does not fit the target."""
-    from codegen.emit.inputs import EmitInputs
     from codegen.footprint.fit import check_fit
 
+    inputs = _emit_inputs(compiled, name, weights)
+    footprint = _placed(compiled.footprint, inputs)
+    check_fit(footprint, compiled.target, compiled.model.source_name)
+    return inputs
+
+
+def predicted_footprint(compiled: Compiled, weights: str) -> Footprint:
+    """The footprint with the weights where `emit` puts them."""
+    return _placed(compiled.footprint, _emit_inputs(compiled, None, weights))
+
+
+def _placed(footprint: Footprint, inputs: EmitInputs) -> Footprint:
+    from codegen.emit.context import bound_bytes
+    from codegen.footprint.predict import with_weights_file
+
+    file_bytes = bound_bytes(inputs)
+    return with_weights_file(footprint, inputs.target, file_bytes) if file_bytes else footprint
+
+
+def _emit_inputs(compiled: Compiled, name: str | None, weights: str) -> EmitInputs:
+    from codegen.emit.inputs import EmitInputs
+
     model = compiled.model
-    check_fit(compiled.footprint, compiled.target, model.source_name)
     return EmitInputs(
         name or model.name,
         compiled.target,
@@ -195,49 +241,38 @@ def emit_inputs(compiled: Compiled, name: str | None = None) -> EmitInputs:
         model.sha256,
         model.source_name,
         None if model.package is None else _speech_inputs(model.package, model.graphs),
+        weights,
     )
 
 
 def _speech_rows(target: Target, speech: SpeechInputs) -> tuple[FootprintRow, ...]:
-    from codegen.emit.speech import CtcDecoder, LogMelInput
+    from codegen.emit.speech import CtcDecoder
     from codegen.footprint.predict import greedy_rows, speech_rows
 
     block_bytes = 2 * speech.sample_rate_hz // BLOCKS_A_SECOND
-    decoder = speech.decoder
+    heard, decoder = (speech.input.struct_bytes, speech.input.tables), speech.decoder
     if isinstance(decoder, CtcDecoder):
-        assert isinstance(speech.input, LogMelInput)
-        tables = speech.input.tables
-        return speech_rows(target, tables, decoder.words, speech.text_bytes, block_bytes)
+        return speech_rows(target, heard, decoder.words, speech.text_bytes, block_bytes)
     rows = {table.name: table.values for table in decoder.tables}
     states = len(decoder.states)
-    return greedy_rows(target, rows, decoder.words, states, speech.text_bytes, block_bytes)
+    return greedy_rows(target, heard, rows, decoder.words, states, speech.text_bytes, block_bytes)
 
 
 def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInputs:
     """Front end and decoding around the graphs."""
-    from codegen.emit.speech import CtcDecoder, LogMelInput, SpeechInputs
+    from codegen.emit.speech import CtcDecoder, SpeechInputs
     from codegen.emit.wired import wired_speech
 
     if package.wired:
-        return wired_speech(package, graphs)
+        return wired_speech(package, encoder_decoder.front_end(package), graphs)
     graph = graphs[0]
     log_mel = front_end(package)
     features, logits = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     assert features.quantization is not None  # as check_speech has seen
     scale, zero_point = features.quantization.scale, features.quantization.zero_point
-    rescale = log_mel.rescale(scale, zero_point, features.dtype)
+    frames = features.elements // log_mel.bands
     return SpeechInputs(
-        LogMelInput(
-            tables=log_mel.tables(),
-            frame_samples=log_mel.frame_samples,
-            hop_samples=log_mel.hop_samples,
-            bands=log_mel.bands,
-            multiplier=rescale.multiplier,
-            offset=rescale.offset,
-            shift=rescale.shift,
-            frames=features.elements // log_mel.bands,
-            value_bytes=features.size_bytes // features.elements,
-        ),
+        log_mel.runtime(frames, scale, zero_point, features.dtype),
         CtcDecoder(
             words=package.vocabulary,
             separator=str(package.decoding["separator"]),
@@ -249,44 +284,26 @@ def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInp
     )
 
 
-@contextmanager
-def native_engine(package: SpeechPackage) -> Iterator[EngineFactory]:
-    """The package's C, compiled for this computer in a folder that goes away again."""
-    from codegen.emit.project import emit
-    from codegen.evaluate.native import Native
-    from codegen.toolchain.project import build
+def linked_footprint(
+    elf: Path, compiled: Compiled, name: str | None = None, weights: str = "auto"
+) -> Footprint:
+    """What the linker placed where, by the target's regions as they lie on its board.
 
-    with tempfile.TemporaryDirectory(prefix="stapes-native-") as scratch:
-        folder = Path(scratch) / "project"
-        emit(emit_inputs(compile_model(packaged_model(package), load_target("host"))), folder)
-        yield Native(_Transcribe(folder, build(folder)))
-
-
-@dataclass(frozen=True)
-class _Transcribe:
-    """Runs a compiled project on one recording; raises StapesError unless it says ok."""
-
-    folder: Path
-    firmware: Path
-
-    def __call__(self, pcm: bytes) -> str:
-        from codegen.toolchain.project import run
-
-        (record,) = run(self.folder, [pcm], firmware=self.firmware)
-        if record.status != 0:
-            raise StapesError(f"the compiled model says: {record.status_text}")
-        return record.text
-
-
-def linked_footprint(elf: Path, target: Target, name: str) -> Footprint:
-    """What the linker placed where, by the target's regions as they lie on its board."""
+    A file of weights, which no linker sees, has its predicted rows.
+    """
+    from codegen.emit.context import bound_bytes
     from codegen.emit.layout import lay_out
     from codegen.footprint.elf import model_prefixes, read_elf
+    from codegen.footprint.predict import WEIGHTS_FILE_SECTION
 
-    data = read_bytes(elf, MAX_MODEL_BYTES)
-    memories = lay_out(target, load_board(target.board)).memories
+    data, target = read_bytes(elf, MAX_MODEL_BYTES), compiled.target
+    inputs = _emit_inputs(compiled, name, weights)
+    memories = lay_out(target, load_board(target.board), bound_bytes(inputs)).memories
     regions = [(m.name, m.origin, m.length) for m in memories]
-    return read_elf(data, regions, model_prefixes(name))
+    linked = read_elf(data, regions, model_prefixes(inputs.name))
+    placed = _placed(compiled.footprint, inputs).rows
+    file = tuple(row for row in placed if row.section == WEIGHTS_FILE_SECTION)
+    return replace(linked, rows=linked.rows + file)
 
 
 def find_recipe(mode: str | None, path: Path | None) -> Recipe:
@@ -309,3 +326,19 @@ def calibration_manifest(path: Path | None) -> Path:
             "`python -m examples.commands_ctc.data FOLDER` makes some for the bundled checkpoint"
         )
     return path
+
+
+def find_window(text: str | None) -> int | None:
+    """The samples of a window that --window gives in seconds; raises UserError for anything else.
+
+    >>> find_window("2.5s")
+    40000
+    """
+    from codegen.models import SAMPLE_RATE_HZ
+
+    if text is None:
+        return None
+    seconds = re.fullmatch(r"([0-9]{1,4}(\.[0-9]{1,6})?) ?s", text)
+    if seconds is None:
+        raise UserError(f"--window is {text!r:.40}; give seconds, such as 5s or 2.5s")
+    return math.ceil(Fraction(seconds[1]) * SAMPLE_RATE_HZ)

@@ -42,7 +42,10 @@ class Region:
 
 @dataclass(frozen=True)
 class Target:
-    """A chip or board; `code`, `constants`, `arena`, `stack` name the regions that hold them."""
+    """A chip or board; `code`, `constants`, `arena`, `stack` name the regions that hold them.
+
+    `weights` names that of a file of weights, which is the constants' where it is left out.
+    """
 
     name: str
     title: str
@@ -58,6 +61,12 @@ class Target:
     stack: str
     source: str
     npu: str | None = None
+    weights: str | None = None
+
+    @property
+    def weights_region(self) -> str:
+        """The region of a file of weights."""
+        return self.weights or self.constants
 
     def region(self, name: str) -> Region:
         """The region called `name`."""
@@ -145,10 +154,11 @@ def read_target(path: Path) -> Target:
                 f"allowed: {', '.join(REGION_KINDS)}."
             )
     _check_spans([(r.name, r.base, r.size_bytes) for r in regions], where)
-    for role in ("code", "constants", "arena", "stack"):
+    for role in ("code", "constants", "arena", "stack", "weights_region"):
         if getattr(target, role) not in [region.name for region in regions]:
             raise UserError(
-                f"{where}: {role} = '{getattr(target, role)}' names no region; "
+                f"{where}: {role.removesuffix('_region')} = '{getattr(target, role)}' names no "
+                f"region; "
                 f"regions: {', '.join(region.name for region in regions)}."
             )
     for role in ("arena", "stack"):

@@ -3,7 +3,8 @@
 
     graphs      each entry has "inputs" and "outputs" too: a name for each, in the file's order
     state       [{"name", "shape", "axis", "rows_from"}]
-    tables      [{"name", "by", "file", "sha256", "float_file", "float_sha256", "dtype", "shape"}]
+    tables      [{"name", "by", "file", "sha256", "float_file", "float_sha256", "dtype", "shape"}],
+                and "scales_file", "scales_sha256" where each row has a scale of its own
     front_end   {"kind": "raw_pcm", "sample_rate_hz", "row_samples", "multiplier", "offset",
                 "shift"}: see frontend/raw_pcm.py
     decoding    {"kind": "greedy", ...}: see `GREEDY_KEYS` below and evaluate/greedy.py
@@ -13,12 +14,15 @@ step, which runs once a token, and whose output "logits" has a value a word of t
 others run once a recording. An input is the earlier graph's output of the same name, byte for
 byte: both have one type, shape, scale and zero point. So do a state buffer and the decoder's output
 `rows_from`, which has length 1 along `axis`: entry n of the buffer is the output of step n. All of
-a buffer is set to the zero point when a recording starts.
+a buffer is set to the zero point when a recording starts. Types are int8, int16 or, in dynamic8,
+float32, which has no scale and the zero 0.0.
 
 The decoder's other inputs are "mask", (1, 1, positions + 1), and the tables, whose rows are in the
 type, scale and zero point of the input of that name: a table's file holds (entries, width) little-
-endian integers, row by row, and `by` says whether the token that is fed or the number of the step
-chooses the row. A float file holds the same table in float32, for the float graphs.
+endian values, row by row, and `by` says whether the token that is fed or the number of the step
+chooses the row. Where there is a file of scales, a float32 a row, the values are int8 and the
+input, float32, is value * scale. A float file holds the same table in float32, for the float
+graphs; a float32 table needs none.
 """
 
 from __future__ import annotations
@@ -37,12 +41,13 @@ MAX_PORTS = 512
 MAX_STATE_VALUES = 1 << 28
 MAX_TABLE_BYTES = 1 << 30
 MAX_DIMENSIONS = 6
-_TABLE_TYPES = ("int8", "int16")
+_TABLE_TYPES = ("int8", "int16", "float32")
 
 #: The keys of a greedy decoding rule -> least and most of those that are whole numbers.
 #:
-#: masked, attended   the mask's integers for rows that are not there, and for those that are
-#: float_masked       `masked` for the float graphs, whose `attended` is 0.0
+#: masked, attended   the mask's integers for rows that are not there, and for those that are; both
+#:                    0 where the mask is float32
+#: float_masked       `masked` for a float mask, whose `attended` is 0.0
 #: tokens_per_10_s    a recording's length bounds its steps: see evaluate/greedy.py
 #: least_tokens       the least such bound
 #: repeat_tokens, repeat_period   the repetition guard
@@ -83,12 +88,20 @@ class StateBuffer:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows for a decoder's input: `values` are its integers, `floats` what they were made of."""
+    """Rows for a decoder's input: `floats` are what its `values` and `scales` were made of."""
 
     name: str
     by: str
     values: np.ndarray
     floats: np.ndarray | None = None
+    scales: np.ndarray | None = None
+
+    @property
+    def rows(self) -> np.ndarray:
+        """What the decoder takes, as the C computes it."""
+        if self.scales is None:
+            return self.values
+        return self.values.astype(np.float32) * self.scales.astype(np.float32)[:, None]
 
     @property
     def data(self) -> bytes:
@@ -96,22 +109,23 @@ class Table:
         kind = self.values.dtype.newbyteorder("<")
         return np.ascontiguousarray(self.values, kind).tobytes()
 
-    @property
-    def float_data(self) -> bytes | None:
-        """The float file's bytes."""
-        floats = self.floats
-        return None if floats is None else np.ascontiguousarray(floats, "<f4").tobytes()
-
     def entry(self, files: dict[str, bytes]) -> dict[str, Any]:
         """The table as it stands in package.json; adds its files to `files`."""
         entry: dict[str, Any] = {"name": self.name, "by": self.by}
-        for key, end, data in (("", ".bin", self.data), ("float_", ".float.bin", self.float_data)):
+        stored = [("", ".bin", self.data), ("float_", ".float.bin", _float_data(self.floats))]
+        if self.scales is not None:
+            stored.append(("scales_", ".scales.bin", _float_data(self.scales)))
+        for key, end, data in stored:
             entry[f"{key}file"] = entry[f"{key}sha256"] = None
             if data is not None:
                 entry[f"{key}file"] = self.name + end
                 entry[f"{key}sha256"] = hashlib.sha256(data).hexdigest()
                 files[self.name + end] = data
         return entry | {"dtype": self.values.dtype.name, "shape": list(self.values.shape)}
+
+
+def _float_data(floats: np.ndarray | None) -> bytes | None:
+    return None if floats is None else np.ascontiguousarray(floats, "<f4").tobytes()
 
 
 class Ports(Protocol):
@@ -168,7 +182,8 @@ def read_tables(check: Checker, value: Any, read_file: ReadFile) -> tuple[Table,
     keys = "name by file sha256 float_file float_sha256 dtype shape".split()
     tables = []
     for entry in check.list_of(value, "tables", 1, MAX_PORTS):
-        check.keys(entry, keys, "an entry of tables")
+        scaled = isinstance(entry, dict) and "scales_file" in entry
+        check.keys(entry, keys + _SCALES_KEYS * scaled, "an entry of tables")
         name = check.plain_name(entry["name"], "a table's name")
         by, dtype = entry["by"], entry["dtype"]
         check.that(by in ("token", "position"), f"table {name} is by {by!r:.40}")
@@ -177,13 +192,23 @@ def read_tables(check: Checker, value: Any, read_file: ReadFile) -> tuple[Table,
         check.that(len(shape) == 2, f"table {name} has {len(shape)} dimensions, 2 are needed")
         data = read_file(entry["file"], entry["sha256"], MAX_TABLE_BYTES)
         values = _array(check, name, data, dtype, shape)
-        floats = None
+        check.that(bool(np.isfinite(values).all()), f"table {name} is not finite")
+        floats = scales = None
         if entry["float_file"] is not None:
             data = read_file(entry["float_file"], entry["float_sha256"], MAX_TABLE_BYTES)
             floats = _array(check, name, data, "float32", shape)
             check.that(bool(np.isfinite(floats).all()), f"table {name} is not finite")
-        tables.append(Table(name, by, values, floats))
+        if scaled:
+            check.that(dtype == "int8", f"table {name} has scales, which int8 alone may have")
+            data = read_file(entry["scales_file"], entry["scales_sha256"], MAX_TABLE_BYTES)
+            scales = _array(check, name, data, "float32", shape[:1])
+            usable = bool((np.isfinite(scales) & (scales > 0)).all())
+            check.that(usable, f"table {name} has a scale that is not positive and finite")
+        tables.append(Table(name, by, values, floats, scales))
     return tuple(tables)
+
+
+_SCALES_KEYS = ["scales_file", "scales_sha256"]
 
 
 def _shape(check: Checker, value: Any, what: str, most: int) -> tuple[int, ...]:
@@ -266,7 +291,8 @@ def check_greedy(
         f"decoding.float_masked is {masked!r:.40}, -10000.0 to below 0 is allowed",
     )
     check.that(
-        rule["masked"] < rule["attended"], "decoding.masked must be smaller than decoding.attended"
+        rule["masked"] < rule["attended"] or rule["masked"] == rule["attended"] == 0,
+        "decoding.masked must be smaller than decoding.attended",
     )
     check.that(
         2 * rule["repeat_period"] <= rule["repeat_tokens"],

@@ -15,6 +15,14 @@ TargetName = Annotated[
     str,
     typer.Option("--target", "-t", help="A name from `stapes targets`, or a TOML file of one."),
 ]
+Weights = Annotated[
+    str,
+    typer.Option(
+        help="Where weights stand. array: in C; incbin: in a binary file that the assembler "
+        "includes; bin: in a binary file that the firmware binds when it runs, so that a device "
+        "takes others; auto: incbin above 1 MiB."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace what stapes wrote into the output folder before.")
@@ -31,6 +39,21 @@ Mode = Annotated[
     typer.Option(
         help="static8 (int8 activations) or static16 (int16 activations); weights are int8. "
         "Default: static8.",
+        show_default=False,
+    ),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        help="How long a recording an encoder-decoder hears at once, such as 5s or 2.5s; rounded "
+        "up to whole frames. Default: the family's.",
+        show_default=False,
+    ),
+]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        help="What is spoken, such as en or de; needed for a multilingual checkpoint.",
         show_default=False,
     ),
 ]

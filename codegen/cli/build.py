@@ -8,24 +8,43 @@ from typing import Annotated
 
 import typer
 
-from codegen.cli._options import Calibration, Data, Force, Jobs, Json, Mode, Recipe, TargetName
+from codegen.cli._options import (
+    Calibration,
+    Data,
+    Force,
+    Jobs,
+    Json,
+    Language,
+    Mode,
+    Recipe,
+    TargetName,
+    Weights,
+    Window,
+)
 from codegen.cli._output import page, say
 
 
 def command(
     source: Annotated[
-        Path, typer.Argument(help="A checkpoint's folder, a speech package, or a .tflite file.")
+        str,
+        typer.Argument(
+            help="A checkpoint (a folder, or a model of the Hugging Face hub as ORG/NAME or "
+            "ORG/NAME@REVISION), a speech package, or a .tflite file."
+        ),
     ],
     target: TargetName,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for everything.")],
     mode: Mode = None,
     recipe: Recipe = None,
+    window: Window = None,
+    language: Language = None,
     calibration: Calibration = None,
     data: Data = None,
     name: Annotated[
         str | None,
         typer.Option(help="Prefix of the model's C names. Default: made from the source's name."),
     ] = None,
+    weights: Weights = "auto",
     jobs: Jobs = 2,
     force: Force = False,
     as_json: Json = False,
@@ -47,6 +66,9 @@ def command(
         data,
         name,
         jobs,
+        pipeline.find_window(window),
+        language,
+        weights,
     )
     report = build.build(request, output, overwrite=force, notify=say)
     if as_json:

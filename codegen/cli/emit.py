@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from codegen.cli._options import Force, Source, TargetName
+from codegen.cli._options import Force, Source, TargetName, Weights
 
 
 def command(
@@ -20,10 +19,7 @@ def command(
         str | None,
         typer.Option(help="Prefix of the model's C names. Default: made from the source's name."),
     ] = None,
-    weights: Annotated[
-        str,
-        typer.Option(help="array: in C; incbin: a binary file; auto: incbin above 1 MiB."),
-    ] = "auto",
+    weights: Weights = "auto",
     force: Force = False,
 ) -> None:
     """Write a self-contained C project: runtime, model and board, ready to compile."""
@@ -31,6 +27,5 @@ def command(
     from codegen.emit.project import emit
 
     compiled = pipeline.compile_model(pipeline.open_model(source), pipeline.find_target(target))
-    inputs = replace(pipeline.emit_inputs(compiled, name), weights=weights)
-    files = emit(inputs, output, overwrite=force)
+    files = emit(pipeline.emit_inputs(compiled, name, weights), output, overwrite=force)
     print(f"{output}: {len(files)} files for {compiled.target.title}; next: stapes run {output}")

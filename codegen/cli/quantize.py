@@ -8,16 +8,24 @@ from typing import Annotated
 
 import typer
 
-from codegen.cli._options import Calibration, Force, Mode, Recipe
+from codegen.cli._options import Calibration, Force, Language, Mode, Recipe, Window
 from codegen.cli._output import say
 
 
 def command(
-    source: Annotated[Path, typer.Argument(help="A checkpoint: config.json, model.safetensors.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A checkpoint: a folder with config.json and model.safetensors, or a model of the "
+            "Hugging Face hub as ORG/NAME or ORG/NAME@REVISION."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The package's folder.")],
     calibration: Calibration = None,
     mode: Mode = None,
     recipe: Recipe = None,
+    window: Window = None,
+    language: Language = None,
     force: Force = False,
 ) -> None:
     """Make a speech package of integers from a checkpoint."""
@@ -25,7 +33,12 @@ def command(
     from codegen.package import save_package
 
     package = pipeline.quantize(
-        source, pipeline.calibration_manifest(calibration), pipeline.find_recipe(mode, recipe), say
+        source,
+        pipeline.calibration_manifest(calibration),
+        pipeline.find_recipe(mode, recipe),
+        say,
+        window_samples=pipeline.find_window(window),
+        language=language,
     )
     save_package(package, output, overwrite=force)
     sizes = ", ".join(f"{g.name}.tflite {len(g.data):,} bytes" for g in package.graphs)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from codegen.cli._options import Json, Source, TargetName
+from codegen.cli._options import Json, Source, TargetName, Weights
 from codegen.cli._output import page
 
 
@@ -22,6 +22,7 @@ def command(
     name: Annotated[
         str | None, typer.Option(help="The --name that the project was emitted with.")
     ] = None,
+    weights: Weights = "auto",
     as_json: Json = False,
 ) -> None:
     """Predict RAM and constants by region before compiling, or read them from an ELF.
@@ -35,9 +36,9 @@ def command(
 
     model = pipeline.open_model(source)
     compiled = pipeline.compile_model(model, pipeline.find_target(target))
-    footprint = compiled.footprint
+    footprint = pipeline.predicted_footprint(compiled, weights)
     if elf is not None:
-        footprint = pipeline.linked_footprint(elf, compiled.target, name or model.name)
+        footprint = pipeline.linked_footprint(elf, compiled, name, weights)
     if as_json:
         shown = footprint_data(footprint, compiled.target)
         shown["lower_bound_bytes"] = plan_data(compiled.plan)["lower_bound_bytes"]

@@ -39,20 +39,22 @@ def command(
     """Measure word error rate on exactly the bytes that the C is made from."""
     from dataclasses import asdict
 
-    from codegen import measure, pipeline
+    from codegen import measure
     from codegen.evaluate.corpus import read_manifest
+    from codegen.native import native_engine
     from codegen.package import load_package
     from codegen.report.text import accuracy_view
 
     if engine not in ("interpreter", "native"):
         raise UserError(f"engine '{engine}' is unknown; one of interpreter, native")
     loaded = load_package(package)
-    count = len(read_manifest(data)) * (2 if baseline else 1)
+    manifest = read_manifest(data)
+    count = len(manifest) * (2 if baseline else 1)
     made: AbstractContextManager[EngineFactory]
     if engine == "native":
-        say("compiling the generated C for this computer")
+        say("compiling the generated C for this computer, and comparing it with LiteRT's kernels")
         label = "native, the generated C on this computer"
-        made = pipeline.native_engine(loaded)
+        made = native_engine(loaded, manifest)
     else:
         label = measure.interpreter_name(resolver)
         made = nullcontext(measure.recognizer(loaded, resolver))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import singledispatchmethod
 
@@ -11,6 +11,7 @@ from codegen.emit.filters import c_ident, c_int
 from codegen.emit.inputs import EmitInputs
 from codegen.emit.speech_context import Places, SpeechContext, speech_context
 from codegen.emit.values import Arena, Data, Slot
+from codegen.emit.weights import ALIGNMENT_BYTES, HEADER_BYTES, Piece, pack
 from codegen.errors import StapesError
 from codegen.memory_plan import SCRATCH, Placement
 from codegen.program import BufferRef, Constant, Params, Program, Row0, Rows, Scratch, Step
@@ -29,13 +30,15 @@ class Struct:
 
 @dataclass(frozen=True)
 class Call:
-    """One step."""
+    """One step; `fields` of its parameter struct are known only when weights are bound."""
 
     index: int
     kernel: str
     arguments: tuple[str, ...]
     hint: str
     macs: int
+    struct: Struct | None = None
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class GraphContext:
 
 @dataclass(frozen=True, eq=False)
 class ModelContext:
-    """Everything that the templates of model/ print."""
+    """Everything that the templates of model/ print; `pieces` of weights that are bound."""
 
     name: str
     upper: str
@@ -64,6 +67,19 @@ class ModelContext:
     data: tuple[Data, ...]
     graphs: tuple[GraphContext, ...]
     speech: SpeechContext | None
+    payload: bytes = b""
+    pieces: tuple[Piece, ...] = ()
+
+    @property
+    def bound_bytes(self) -> int:
+        """Bytes of the file that stapes_bind takes, 0 where weights are compiled in."""
+        return HEADER_BYTES + len(self.payload) if self.pieces else 0
+
+    @property
+    def initializers(self) -> dict[str, str]:
+        """Each array's symbol -> the stapes_constant that leads to it."""
+        bound = {piece.symbol: f"{{.offset = {piece.macro}}}" for piece in self.pieces}
+        return {each.symbol: f"{{.data = {each.symbol}}}" for each in self.data} | bound
 
     @property
     def data_bytes(self) -> int:
@@ -76,30 +92,35 @@ def model_context(inputs: EmitInputs) -> ModelContext:
     upper = inputs.name.upper()
     arenas = _arenas(inputs, upper)
     every = [_Names(inputs, number, arenas) for number in range(len(inputs.programs))]
-    graphs: list[GraphContext] = []
-    slots: list[Slot] = []
-    data: list[Data] = []
-    headers: set[str] = set()
-    for number, (program, names) in enumerate(zip(inputs.programs, every, strict=True)):
-        headers |= {step.header for step in program.steps}
-        slots += names.slots
-        data += names.data
-        graphs.append(_graph(program, number, names))
+    data = [each for names in every for each in names.data]
     speech = None
     if inputs.speech:
         places = [names.places() for names in every]
         speech = speech_context(inputs.speech, inputs.name, inputs.programs, places)
         data += speech.data
+    bound = data if inputs.weights == "bin" else []
+    payload, pieces = pack(bound, ALIGNMENT_BYTES)
+    macros = {piece.symbol: piece.macro for piece in pieces}
     return ModelContext(
         inputs.name,
         upper,
-        tuple(sorted(headers)),
+        tuple(sorted({step.header for program in inputs.programs for step in program.steps})),
         arenas,
-        tuple(slots),
+        tuple(slot for names in every for slot in names.slots),
         tuple(data),
-        tuple(graphs),
+        tuple(
+            _graph(program, number, names, macros)
+            for number, (program, names) in enumerate(zip(inputs.programs, every, strict=True))
+        ),
         speech,
+        payload,
+        pieces,
     )
+
+
+def bound_bytes(inputs: EmitInputs) -> int:
+    """Bytes of the file that the firmware binds, 0 where weights are compiled in."""
+    return model_context(inputs).bound_bytes if inputs.weights == "bin" else 0
 
 
 def _arenas(inputs: EmitInputs, upper: str) -> tuple[Arena, ...]:
@@ -172,10 +193,40 @@ class _Names:
 
 
 class _Arguments:
-    """Operands of one step as C expressions."""
+    """Operands of one step as C expressions; `macros` are the offsets of arrays that are bound."""
 
-    def __init__(self, names: _Names, step: Step, index: int) -> None:
-        self.names, self.step, self.index = names, step, index
+    def __init__(self, names: _Names, step: Step, index: int, macros: Mapping[str, str]) -> None:
+        self.names, self.step, self.index, self.macros = names, step, index, macros
+
+    def constant(self, constant: Constant) -> str:
+        """The array, or where it lies in the bound weights."""
+        symbol = self.names.symbols[constant.name]
+        macro = self.macros.get(symbol)
+        return f"stapes_bound(context, {macro})" if macro else symbol
+
+    def struct(self) -> Struct | None:
+        """The step's parameter struct."""
+        for each in self.step.operands:
+            if isinstance(each, Params):
+                fields = tuple(map(self._field, each.fields))
+                return Struct(self.names.step(self.index), each.struct, fields)
+        return None
+
+    def bound_fields(self) -> tuple[tuple[str, str], ...]:
+        """Its fields that point into the bound weights."""
+        return tuple(
+            (name, self.constant(value))
+            for each in self.step.operands
+            if isinstance(each, Params) and self.macros
+            for name, value in each.fields
+            if isinstance(value, Constant)
+        )
+
+    def _field(self, field: tuple[str, int | Constant | None]) -> tuple[str, str]:
+        name, value = field
+        if value is None or (isinstance(value, Constant) and self.macros):
+            return name, "NULL"
+        return name, self.constant(value) if isinstance(value, Constant) else c_int(value)
 
     @singledispatchmethod
     def text(self, operand: object) -> str:
@@ -192,11 +243,11 @@ class _Arguments:
 
     @text.register
     def _(self, operand: Constant) -> str:
-        return self.names.symbols[operand.name]
+        return self.constant(operand)
 
     @text.register
     def _(self, operand: Params) -> str:
-        return f"&{self.names.step(self.index)}"
+        return "&params" if self.bound_fields() else f"&{self.names.step(self.index)}"
 
     @text.register
     def _(self, operand: Row0) -> str:
@@ -219,14 +270,13 @@ def _pointer(slot: Slot, c_type: str) -> str:
     return f"{cast}({slot.arena.variable} + {slot.macro})"
 
 
-def _graph(program: Program, number: int, names: _Names) -> GraphContext:
+def _graph(program: Program, number: int, names: _Names, macros: Mapping[str, str]) -> GraphContext:
     if program.groups:
         raise StapesError(f"program '{program.name:.60}': striped groups cannot be emitted yet.")
     calls = []
-    structs = []
     used: dict[int, Arena] = {}
     for index, step in enumerate(program.steps):
-        arguments = _Arguments(names, step, index)
+        arguments = _Arguments(names, step, index, macros)
         calls.append(
             Call(
                 index,
@@ -234,20 +284,17 @@ def _graph(program: Program, number: int, names: _Names) -> GraphContext:
                 tuple(arguments.text(operand) for operand in step.operands),
                 step.name,
                 step.macs,
+                arguments.struct(),
+                arguments.bound_fields(),
             )
         )
-        structs += [
-            _struct(operand, names.step(index), names.symbols)
-            for operand in step.operands
-            if isinstance(operand, Params)
-        ]
         used |= {slot.arena.index: slot.arena for slot in _slots_of(step, index, names)}
     return GraphContext(
         number,
         program.name,
         f"run_{number}" if names.step_prefix != "step" else "run",
         tuple(used[index] for index in sorted(used)),
-        tuple(structs),
+        tuple(call.struct for call in calls if call.struct),
         tuple(calls),
         tuple(names.buffers[buffer] for buffer in program.inputs),
         tuple(names.buffers[buffer] for buffer in program.outputs),
@@ -260,12 +307,3 @@ def _slots_of(step: Step, index: int, names: _Names) -> Iterator[Slot]:
             yield names.buffers[operand.index]
         elif isinstance(operand, Scratch) and index in names.scratch:
             yield names.scratch[index]
-
-
-def _struct(params: Params, symbol: str, symbols: dict[str, str]) -> Struct:
-    def text(value: int | Constant | None) -> str:
-        if value is None:
-            return "NULL"
-        return symbols[value.name] if isinstance(value, Constant) else c_int(value)
-
-    return Struct(symbol, params.struct, tuple((name, text(v)) for name, v in params.fields))

@@ -99,6 +99,15 @@ def c_float(value: float) -> str:
     return f"{single!s}f"
 
 
+def c_number(value: float) -> str:
+    """A constant: of 32-bit float for a Python float, else an integer.
+
+    >>> c_number(3), c_number(3.0)
+    ('3', '3.0f')
+    """
+    return c_float(value) if isinstance(value, float) else c_int(value)
+
+
 def c_array(values: np.ndarray, indent: int = 4) -> str:
     """The values of a one-dimensional array, comma-separated, in lines of at most 100 columns.
 
@@ -109,6 +118,15 @@ def c_array(values: np.ndarray, indent: int = 4) -> str:
     literal: Callable[[Any], str] = c_float if kind == "f" else str if item_bytes <= 2 else c_int
     texts = map(literal, values.tolist())
     return "\n".join(_lines((f"{text}," for text in texts), indent))
+
+
+def c_bytes(data: bytes, indent: int = 4) -> str:
+    """Bytes as hexadecimal constants, in lines of at most 100 columns.
+
+    >>> print(c_bytes(b"\\x00\\xff"))
+        0x00, 0xff,
+    """
+    return "\n".join(_lines((f"{byte:#04x}," for byte in data), indent))
 
 
 def c_strings(texts: Sequence[str], indent: int = 4) -> str:
@@ -154,4 +172,7 @@ def _lines(words: Iterable[str], indent: int) -> list[str]:
     return lines
 
 
-FILTERS = (c_ident, c_string, c_comment, c_int, c_float, c_array, c_strings, c_call, c_tensor)
+FILTERS = (
+    *(c_ident, c_string, c_comment, c_int, c_float, c_number, c_array, c_bytes, c_strings, c_call),
+    c_tensor,
+)

@@ -22,7 +22,7 @@ _TAKEN = frozenset(
 )
 
 
-WEIGHTS = ("auto", "array", "incbin")
+WEIGHTS = ("auto", "array", "incbin", "bin")
 #: Weights above this are not written as C: a compiler takes seconds a megabyte.
 MAX_ARRAY_BYTES = 1 << 20
 
@@ -32,7 +32,8 @@ class EmitInputs:
     """One project: `sha256` is that of the .tflite or package that the programs come from.
 
     `weights` is "array" for const arrays in C, "incbin" for a binary file that the assembler
-    includes, or "auto": "incbin" above MAX_ARRAY_BYTES.
+    includes, "bin" for one that the firmware binds when it runs, or "auto": "incbin" above
+    MAX_ARRAY_BYTES.
     """
 
     name: str

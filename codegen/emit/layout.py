@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from codegen.emit.weights import ALIGNMENT_BYTES
 from codegen.errors import StapesError
 from codegen.target import Board, Region, Target
 
@@ -22,18 +23,23 @@ class Memory:
 
 @dataclass(frozen=True)
 class Layout:
-    """The memories, and which of them holds the vector table."""
+    """The memories, which of them holds the vector table, and where a file of weights lies."""
 
     memories: tuple[Memory, ...]
     vectors: str
+    weights_address: int = 0
 
 
 _BOOT = "boot"
 _BOOT_BYTES = 1024
 
 
-def lay_out(target: Target, board: Board) -> Layout:
-    """The target's sizes at the board's addresses; StapesError where the board is too small."""
+def lay_out(target: Target, board: Board, weights_bytes: int = 0) -> Layout:
+    """The target's sizes at the board's addresses; StapesError where the board is too small.
+
+    A file of weights of `weights_bytes` lies at the end of its region, which the linker then leaves
+    alone.
+    """
     free = {window.name: (window.base, window.size_bytes) for window in board.windows}
     boot = board.windows[0]
     memories: list[Memory] = []
@@ -43,22 +49,31 @@ def lay_out(target: Target, board: Board) -> Layout:
         vectors = _BOOT if code.name != _BOOT else "vectors"
         memories.append(Memory(vectors, "rx", boot.base, _BOOT_BYTES))
         free[boot.name] = (boot.base + _BOOT_BYTES, boot.size_bytes - _BOOT_BYTES)
-    for region in _used(target):
+    weights_address = 0
+    for region in _used(target, bool(weights_bytes)):
         executable = region == code
         name = _window(region, free, board, boot.name, executable)
         base, left = free[name]
         length = min(region.size_bytes, left)
-        attributes = "rx" if executable else "r" if region.kind in ("flash", "mram") else "rw"
-        memories.append(
-            Memory(region.name, attributes, base, length, clipped=length < region.size_bytes)
-        )
+        clipped = length < region.size_bytes
         free[name] = (base + length, left - length)
-    return Layout(tuple(memories), vectors)
+        if weights_bytes and region.name == target.weights_region:
+            weights_address = (base + length - weights_bytes) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
+            length = weights_address - base
+            if length < 0:
+                raise StapesError(
+                    f"board {board.name} has {left} bytes for region '{region.name}', the file of "
+                    f"weights has {weights_bytes}."
+                )
+        attributes = "rx" if executable else "r" if region.kind in ("flash", "mram") else "rw"
+        memories.append(Memory(region.name, attributes, base, length, clipped))
+    return Layout(tuple(memories), vectors, weights_address)
 
 
-def _used(target: Target) -> list[Region]:
+def _used(target: Target, weights: bool) -> list[Region]:
     """The regions that hold something, the code's first, each once."""
-    names = dict.fromkeys((target.code, target.stack, target.arena, target.constants))
+    roles = (target.code, target.stack, target.arena, target.constants)
+    names = dict.fromkeys((*roles, target.weights_region) if weights else roles)
     return [target.region(name) for name in names]
 
 

@@ -12,10 +12,10 @@ import codegen
 from codegen.data import data_folder
 from codegen.emit.context import ModelContext, model_context
 from codegen.emit.inputs import MAX_ARRAY_BYTES, EmitInputs
-from codegen.emit.layout import lay_out
+from codegen.emit.layout import Layout, lay_out
 from codegen.emit.render import render
 from codegen.emit.sources import board_files, runtime_files
-from codegen.emit.values import pack
+from codegen.emit.weights import LAYOUT_BYTES, layout_of, pack, weights_file
 from codegen.emit.write import write_folder
 from codegen.target import Board, load_board
 
@@ -23,7 +23,7 @@ from codegen.target import Board, load_board
 MARKER = "stapes.json"
 
 #: STAPES_RUNTIME_VERSION of firmware/include/stapes/stapes.h.
-RUNTIME_VERSION = 2
+RUNTIME_VERSION = 3
 
 #: Virtual nanoseconds an instruction takes under QEMU's -icount, as a power of two.
 ICOUNT_SHIFT = 6
@@ -44,13 +44,13 @@ def project_files(inputs: EmitInputs) -> dict[str, bytes]:
     """Every file of the project by its path, sorted; a pure function of `inputs`."""
     model = model_context(inputs)
     board = load_board(inputs.target.board)
-    speech = inputs.speech is not None
     kernels = dict.fromkeys(step.kernel for program in inputs.programs for step in program.steps)
     sources = inputs.speech.sources if inputs.speech else ()
     runtime = runtime_files(
         kernels, inputs.target, speech=sources, incbin=_is_binary(inputs, model)
     )
-    hand = board_files(board, speech=speech)
+    hand = board_files(board, inputs.speech.records if inputs.speech else ("records_tensors",))
+    layout = lay_out(inputs.target, board, model.bound_bytes) if board.machine else None
     values = {
         "model": model,
         "target": inputs.target,
@@ -61,12 +61,18 @@ def project_files(inputs: EmitInputs) -> dict[str, bytes]:
         "source_name": inputs.source_name,
         "icount_shift": ICOUNT_SHIFT,
     }
-    values["weights_file"] = f"{model.name}_weights.bin" if _is_binary(inputs, model) else ""
+    file = f"{model.name}_weights.bin"
+    values["weights_file"] = file if _is_binary(inputs, model) else ""
+    values["layout"] = bytes(LAYOUT_BYTES)
     binary = {}
     if values["weights_file"]:
-        blob, values["pieces"] = pack(model.data)
-        binary = {f"model/{values['weights_file']}": blob}
-    texts = _model(model, values) | _board(inputs, board, values)
+        binary[f"model/{file}"], values["pieces"] = pack(model.data)
+    if model.pieces:
+        nameless = {**values, "version": "", "sha256": "", "source_name": ""}
+        hashed = layout_of(_model(model, nameless))
+        values["layout"] = hashed
+        binary[f"model/{file}"] = weights_file(model.payload, hashed, inputs.sha256)
+    texts = _model(model, values) | _board(board, layout, values)
     files = {path: text.encode("ascii") for path, text in texts.items()} | binary
     files |= {f"runtime/{path}": data for path, data in runtime.items()}
     files |= {f"board/{path}": data for path, data in hand.items()}
@@ -79,12 +85,13 @@ def project_files(inputs: EmitInputs) -> dict[str, bytes]:
     for path, template in _BUILD_FILES.items():
         files[path] = render(template, **values, **lists).encode("ascii")
     files["LICENSE"] = (data_folder("firmware").parent / "LICENSE").read_bytes()
-    files[MARKER] = _description(inputs, model, runtime).encode("ascii")
+    address = layout.weights_address if layout else 0
+    files[MARKER] = _description(inputs, model, runtime, address).encode("ascii")
     return {path: files[path] for path in sorted(files)}
 
 
 def _is_binary(inputs: EmitInputs, model: ModelContext) -> bool:
-    """Whether the weights stand in a binary file."""
+    """Whether the assembler includes the weights out of a binary file."""
     large = model.data_bytes > MAX_ARRAY_BYTES
     return bool(model.data) and (inputs.weights == "incbin" or (inputs.weights == "auto" and large))
 
@@ -110,7 +117,9 @@ def _model(model: ModelContext, values: dict[str, Any]) -> dict[str, str]:
         f"{stem}_arena.h": "arena.h.j2",
         f"{stem}.ld": "fragment.ld.j2",
     }
-    if model.data:
+    if model.pieces:
+        templates |= {f"{stem}_weights.h": "weights_bin.h.j2"}
+    elif model.data:
         source = "weights_incbin.c.j2" if values["weights_file"] else "weights.c.j2"
         templates |= {f"{stem}_weights.h": "weights.h.j2", f"{stem}_weights.c": source}
     if model.speech:
@@ -118,13 +127,11 @@ def _model(model: ModelContext, values: dict[str, Any]) -> dict[str, str]:
     return {path: render(template, **values) for path, template in templates.items()}
 
 
-def _board(inputs: EmitInputs, board: Board, values: dict[str, Any]) -> dict[str, str]:
+def _board(board: Board, layout: Layout | None, values: dict[str, Any]) -> dict[str, str]:
     texts = {"board/main.c": render("main.c.j2", **values)}
-    if board.machine:
+    if layout:
         rate = Fraction(10**9, board.systick_hz * 2**ICOUNT_SHIFT)
-        texts["board/board.ld"] = render(
-            "board.ld.j2", **values, layout=lay_out(inputs.target, board)
-        )
+        texts["board/board.ld"] = render("board.ld.j2", **{**values, "layout": layout})
         texts["board/board_config.h"] = render(
             "board_config.h.j2",
             **values,
@@ -145,7 +152,9 @@ def _folders(files: dict[str, bytes], folder: str) -> list[str]:
     return sorted(found - {"board/freestanding"})
 
 
-def _description(inputs: EmitInputs, model: ModelContext, runtime: dict[str, bytes]) -> str:
+def _description(
+    inputs: EmitInputs, model: ModelContext, runtime: dict[str, bytes], weights_address: int
+) -> str:
     """stapes.json: what this project is, for programs; it holds no time and no path."""
     description = {
         "schema": 1,
@@ -174,6 +183,12 @@ def _description(inputs: EmitInputs, model: ModelContext, runtime: dict[str, byt
         ],
         "kernels": sorted(path for path in runtime if path.startswith("kernels/")),
     }
+    if model.pieces:
+        description["weights"] = {
+            "region": inputs.target.weights_region,
+            "address": weights_address,
+            "bytes": model.bound_bytes,
+        }
     if model.speech:
         description["window_samples"] = model.speech.inputs.window_samples
         description["sample_rate_hz"] = model.speech.inputs.sample_rate_hz

@@ -33,12 +33,15 @@ def runtime_files(
     return {path.removeprefix("runtime/"): found[path] for path in sorted(found)}
 
 
-def board_files(board: Board, *, speech: bool) -> dict[str, bytes]:
-    """The hand-written files of board/: start-up, input and output, and the record server."""
+def board_files(board: Board, records: Sequence[str]) -> dict[str, bytes]:
+    """The hand-written files of board/: start-up, input and output, and the record server.
+
+    `records` names its handlers.
+    """
     boards = data_folder("firmware") / "boards"
     core = "cortex_m" if board.machine else "host"
     names = ["board.h", "records.c", "records.h"]
-    names += ["records_speech.c" if speech else "records_tensors.c"]
+    names += [f"{each}.c" for each in records]
     folders = (core, "freestanding") if board.machine else (core,)
     names += [f"{folder}/{p.name}" for folder in folders for p in (boards / folder).glob("*.[ch]")]
     return {name: (boards / name).read_bytes() for name in sorted(names)}

@@ -9,73 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from codegen.frontend._kinds import RuntimeInput
+
 #: The buffer of a greedy decoder's last program that holds the tokens chosen so far; no wire has
 #: such a name.
 HISTORY = "[tokens]"
-
-
-def _rescale(value_bytes: int) -> str:
-    return f"stapes_rescale_s{8 * value_bytes}"
-
-
-@dataclass(frozen=True, eq=False)
-class LogMelInput:
-    """Log-mel features into the first program's only input, `frames` rows.
-
-    `tables` are the arrays of stapes_log_mel_params; `multiplier`, `offset` and `shift` take a
-    feature to the input. The program has buffers "history", "spectrum" and "features", role
-    "front_end".
-    """
-
-    tables: Mapping[str, np.ndarray]
-    frame_samples: int
-    hop_samples: int
-    bands: int
-    multiplier: int
-    offset: int
-    shift: int
-    frames: int
-    value_bytes: int
-    symbol: ClassVar[str] = "stapes_log_mel"
-    header: ClassVar[str] = "stapes/log_mel.h"
-
-    @property
-    def convert(self) -> str:
-        """The function that takes features to the input."""
-        return _rescale(self.value_bytes)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Files of firmware/speech/."""
-        return ("stapes_log_mel.c", "stapes_log_mel_feed.c", f"{self.convert}.c")
-
-    @property
-    def window_samples(self) -> int:
-        """The longest recording."""
-        return self.hop_samples * (self.frames - 1) + self.frame_samples
-
-
-@dataclass(frozen=True)
-class RawPcmInput:
-    """Samples, each taken by `multiplier`, `offset` and `shift` to the first program's input."""
-
-    window_samples: int
-    multiplier: int
-    offset: int
-    shift: int
-    value_bytes: int
-    symbol: ClassVar[str] = "stapes_raw_pcm"
-    header: ClassVar[str] = "stapes/raw_pcm.h"
-
-    @property
-    def convert(self) -> str:
-        """The function that takes samples to the input."""
-        return _rescale(self.value_bytes)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Files of firmware/speech/."""
-        return ("stapes_raw_pcm_feed.c", f"{self.convert}.c")
 
 
 @dataclass(frozen=True)
@@ -90,6 +28,8 @@ class CtcDecoder:
     symbol: ClassVar[str] = "stapes_ctc"
     header: ClassVar[str] = "stapes/ctc.h"
     sources: ClassVar[tuple[str, ...]] = ("stapes_ctc.c",)
+    records: ClassVar[str] = "records_speech"
+    step_words: ClassVar[int] = 0
 
     @property
     def text_bytes(self) -> int:
@@ -140,12 +80,18 @@ class GreedyDecoder:
     symbol: ClassVar[str] = "stapes_greedy"
     header: ClassVar[str] = "stapes/greedy.h"
     sources: ClassVar[tuple[str, ...]] = ("stapes_greedy.c", "stapes_greedy_text.c")
+    records: ClassVar[str] = "records_greedy"
 
     @property
     def text_bytes(self) -> int:
         """The longest transcript, a token a step behind the start, with its NUL."""
         tokens = self.rule["most_tokens"] - len(self.rule["start"]) + 1
         return int(tokens) * max(map(len, self.words)) + 1
+
+    @property
+    def step_words(self) -> int:
+        """Of what the board's main notes of the steps: see firmware/boards/records_greedy.c."""
+        return 2 * int(self.rule["most_tokens"]) + 1
 
     @property
     def history_bytes(self) -> int:
@@ -157,7 +103,7 @@ class GreedyDecoder:
 class SpeechInputs:
     """Both ends of a speech model."""
 
-    input: LogMelInput | RawPcmInput
+    input: RuntimeInput
     decoder: CtcDecoder | GreedyDecoder
     sample_rate_hz: int
 
@@ -175,3 +121,8 @@ class SpeechInputs:
     def sources(self) -> tuple[str, ...]:
         """The files of firmware/speech/ that it needs."""
         return (*self.input.sources, *self.decoder.sources)
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """The handlers of firmware/boards/ that the board's main needs."""
+        return tuple(dict.fromkeys(("records_speech", self.decoder.records)))

@@ -8,13 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.emit.speech import (
-    HISTORY,
-    CtcDecoder,
-    LogMelInput,
-    RawPcmInput,
-    SpeechInputs,
-)
+from codegen.emit.speech import HISTORY, CtcDecoder, SpeechInputs
 from codegen.emit.values import Data, Slot
 from codegen.errors import StapesError
 from codegen.program import Program
@@ -79,18 +73,15 @@ def speech_context(
 ) -> SpeechContext:
     """The values of one speech model; `name` prefixes the symbols that other files see."""
     first = places[0]
-    arrays: tuple[tuple[str, Data], ...] = ()
-    slots: tuple[tuple[str, Slot], ...] = ()
-    kinds = {LogMelInput: "log_mel", RawPcmInput: "raw_pcm", CtcDecoder: "ctc"}
-    if isinstance(speech.input, LogMelInput):
-        tables = speech.input.tables.items()
-        arrays = tuple((field, Data.of(f"{field}_table", values)) for field, values in tables)
-        slots = tuple((each, first.named(each)) for each in ("history", "spectrum", "features"))
+    front_end = speech.input
+    tables = front_end.tables.items()
+    arrays = tuple((key, Data.of(f"front_end_{key}", table)) for key, table in tables)
+    slots = tuple((each, first.named(each)) for each in front_end.buffers)
     common = (
         speech,
-        f"input_{kinds[type(speech.input)]}.j2",
-        f"decoder_{kinds.get(type(speech.decoder), 'greedy')}.j2",
-        (speech.input.header, speech.decoder.header),
+        f"input_{front_end.kind}.j2",
+        f"decoder_{speech.decoder.symbol.removeprefix('stapes_')}.j2",
+        (front_end.header, speech.decoder.header),
         first.inputs[0],
     )
     if isinstance(speech.decoder, CtcDecoder):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,24 +80,3 @@ class Data:
     def size_bytes(self) -> int:
         """Bytes of all values."""
         return int(self.values.nbytes)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """An array's bytes in a binary file."""
-
-    symbol: str
-    alignment_bytes: int
-    skip_bytes: int
-    size_bytes: int
-
-
-def pack(arrays: Sequence[Data]) -> tuple[bytes, tuple[Piece, ...]]:
-    """The arrays one after another, little-endian, each at a multiple of its alignment."""
-    blob = bytearray()
-    pieces = []
-    for each in arrays:
-        blob += bytes(-len(blob) % each.alignment_bytes)
-        pieces.append(Piece(each.symbol, each.alignment_bytes, len(blob), each.size_bytes))
-        blob += each.values.astype(each.values.dtype.newbyteorder("<"), copy=False).tobytes()
-    return bytes(blob), tuple(pieces)

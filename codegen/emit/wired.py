@@ -7,24 +7,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from codegen.emit.speech import (
-    HISTORY,
-    GreedyDecoder,
-    RawPcmInput,
-    RowState,
-    RowTable,
-    SpeechInputs,
-)
+from codegen.emit.speech import HISTORY, GreedyDecoder, RowState, RowTable, SpeechInputs
 from codegen.errors import UserError
-from codegen.frontend.raw_pcm import RawPcm
+from codegen.frontend._kinds import FrontEnd
 from codegen.graph import Graph, Tensor
 from codegen.package import SpeechPackage
 from codegen.program import Buffer, Program
 from codegen.wiring import LOGITS, MASK, StateBuffer
 
 
-def wire(package: SpeechPackage, programs: Sequence[Program]) -> tuple[Program, ...]:
-    """The programs with shared buffers where the package has wires and state; the last repeats."""
+def wire(
+    package: SpeechPackage, front_end: FrontEnd, programs: Sequence[Program]
+) -> tuple[Program, ...]:
+    """The programs with shared buffers where the package has wires and state; the last repeats.
+
+    The first has the front end's buffers too.
+    """
     ports = [{*part.inputs, *part.outputs} for part in package.graphs]
     wires = {state.name for state in package.state}
     wires |= {
@@ -45,12 +43,14 @@ def wire(package: SpeechPackage, programs: Sequence[Program]) -> tuple[Program, 
         wired.append(replace(program, buffers=tuple(buffers)))
     history = Buffer(HISTORY, 4 * int(package.decoding["most_tokens"]), "shared")
     step = replace(wired[-1], buffers=(*wired[-1].buffers, history), repeats=True)
-    return (*wired[:-1], step)
+    before = (*wired[0].buffers, *front_end.buffers(package.window_samples))
+    return (replace(wired[0], buffers=before), *wired[1:-1], step)
 
 
-def wired_speech(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInputs:
+def wired_speech(
+    package: SpeechPackage, front_end: FrontEnd, graphs: Sequence[Graph]
+) -> SpeechInputs:
     """Both ends of a package whose graphs fit each other."""
-    raw = RawPcm.from_dict(package.front_end)
     first, step, last = graphs[0], package.graphs[-1], graphs[-1]
     heard = first.tensors[first.inputs[0]]
     inputs = _ports(step.inputs, last, last.inputs)
@@ -60,17 +60,11 @@ def wired_speech(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInput
         for table in package.tables
     )
     return SpeechInputs(
-        RawPcmInput(
-            package.window_samples,
-            raw.multiplier,
-            raw.offset,
-            raw.shift,
-            _value_bytes(heard),
-        ),
+        front_end.runtime(package.window_samples, heard.dtype),
         GreedyDecoder(
             rule=package.decoding,
             words=tuple(word.encode("latin-1") for word in package.vocabulary),
-            sample_rate_hz=raw.sample_rate_hz,
+            sample_rate_hz=front_end.sample_rate_hz,
             tables=tables,
             states=tuple(
                 _row_state(
@@ -87,7 +81,7 @@ def wired_speech(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInput
             logits=step.outputs.index(LOGITS),
             logit_bytes=_value_bytes(logits),
         ),
-        raw.sample_rate_hz,
+        front_end.sample_rate_hz,
     )
 
 

@@ -15,6 +15,7 @@ from codegen.errors import UserError
 #: The most that a manifest may hold; a larger one is a wrong file, not a corpus.
 MAX_MANIFEST_BYTES = 64 << 20
 MAX_TEXT_CHARACTERS = 10_000
+MAX_RECORDING_S = 3600
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,11 @@ def _clip(path: Path, number: int, line: str) -> Clip:
     return Clip(entry["audio"], path.parent / entry["audio"], entry["text"])
 
 
-def read_pcm(path: Path, sample_rate_hz: int, max_samples: int | None = None) -> np.ndarray:
+def read_pcm(path: Path, sample_rate_hz: int) -> np.ndarray:
     """The int16 samples (samples,) of a mono 16-bit WAV.
 
     Raises UserError for a file that is missing, not a WAV, not mono, of another rate or sample
-    format, empty, or longer than `max_samples`.
+    format, empty, or longer than an hour.
     """
     import soundfile
 
@@ -106,10 +107,10 @@ def read_pcm(path: Path, sample_rate_hz: int, max_samples: int | None = None) ->
                 )
             if sound.frames <= 0:
                 raise UserError(f"{path}: the recording is empty; give one with sound in it")
-            if max_samples is not None and sound.frames > max_samples:
+            if sound.frames > MAX_RECORDING_S * sample_rate_hz:
                 raise UserError(
-                    f"{path}: the recording lasts {sound.frames / sample_rate_hz:.2f} s, the "
-                    f"model's window is {max_samples / sample_rate_hz:.2f} s; cut it to that"
+                    f"{path}: the recording lasts {sound.frames / sample_rate_hz:.0f} s, at most "
+                    f"{MAX_RECORDING_S} s are read; split it"
                 )
             samples: np.ndarray = sound.read(dtype="int16")
     except soundfile.LibsndfileError:

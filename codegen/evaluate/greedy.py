@@ -15,7 +15,8 @@ All figures come from the decoding rule in package.json, whose keys wiring.py li
     steps, counting those of the start. The token chosen by the last of these is still written.
 5.  Choice: after the last token of the start, and after each token chosen, the greatest logit wins;
     of equal ones the first. Tokens in suppress are passed over always, those in begin_suppress for
-    the first choice only. The token `end` ends the text and is not written.
+    the first choice only, and so is a float logit that is not a number. The token `end` ends the
+    text and is not written; so does a step of which all tokens are passed over.
 6.  Repetition: when the last R = repeat_tokens tokens that were written are periodic with a period
     P from 1 to repeat_period (each of them, save the first P, equals the one P before it), the text
     ends, and of those R only the first P are kept. The smallest such P counts. This is looked at
@@ -34,6 +35,12 @@ from numpy.typing import NDArray
 
 #: Takes a token and the number of the step, gives the logits (words,).
 Step = Callable[[int, int], NDArray[Any]]
+#: Told the logits of each step behind the start, and the token chosen from them.
+Observe = Callable[[NDArray[Any], int], None]
+
+
+def unobserved(logits: NDArray[Any], token: int) -> None:
+    """Observes nothing."""
 
 
 def is_silent(pcm: NDArray[np.int16], silence: int) -> bool:
@@ -59,17 +66,15 @@ def most_steps(rule: Mapping[str, Any], samples: int, sample_rate_hz: int) -> in
     return int(min(rule["most_tokens"], max(rule["least_tokens"], by_length)))
 
 
-def choose(logits: NDArray[Any], passed_over: Collection[int]) -> int:
-    """Rule 5: the first of the greatest logits (words,) that is not passed over.
+def choose(logits: NDArray[Any], passed_over: Collection[int]) -> int | None:
+    """Rule 5: the first of the greatest logits (words,) that is not passed over; None if none is.
 
-    >>> choose(np.array([5, 9, 9, 7]), [1]), choose(np.array([5, 9, 9, 7]), [])
+    >>> choose(np.array([5, 9, 9, 7]), [1]), choose(np.array([np.nan, 9, 9, -np.inf]), [])
     (2, 1)
     """
-    order: NDArray[Any] = logits
-    if passed_over:
-        order = logits.astype(np.float64)
-        order[list(passed_over)] = -np.inf
-    return int(np.argmax(order))
+    order = logits.astype(np.float64)
+    order[list(passed_over)] = np.nan
+    return None if np.isnan(order).all() else int(np.nanargmax(order))
 
 
 def repeated(tokens: Sequence[int], repeat_tokens: int, repeat_period: int) -> int:
@@ -86,7 +91,9 @@ def repeated(tokens: Sequence[int], repeat_tokens: int, repeat_period: int) -> i
     return 0
 
 
-def greedy_tokens(rule: Mapping[str, Any], steps: int, step: Step) -> tuple[int, ...]:
+def greedy_tokens(
+    rule: Mapping[str, Any], steps: int, step: Step, observe: Observe = unobserved
+) -> tuple[int, ...]:
     """The tokens of the text, by rules 3, 5 and 6, within `steps` steps."""
     tokens: list[int] = []
     start = list(rule["start"])
@@ -97,7 +104,9 @@ def greedy_tokens(rule: Mapping[str, Any], steps: int, step: Step) -> tuple[int,
         if number < len(start) - 1:
             continue
         first = rule["begin_suppress"] if not tokens else ()
-        chosen = choose(logits, {*rule["suppress"], *first})
+        greatest = choose(logits, {*rule["suppress"], *first})
+        chosen = rule["end"] if greatest is None else greatest
+        observe(logits, chosen)
         if chosen == rule["end"]:
             break
         tokens.append(chosen)

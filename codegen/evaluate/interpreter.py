@@ -11,6 +11,7 @@ import numpy as np
 
 from codegen.errors import UserError
 from codegen.evaluate.engines import Engine
+from codegen.evaluate.trace import Traced
 
 #: What an engine is called in reports -> LiteRT's name for its set of kernels.
 RESOLVERS = {
@@ -65,5 +66,15 @@ class Recognizer:
 
     def __call__(self) -> Engine:
         """A new engine with an interpreter of its own."""
+        traced = self.traced()
+        return lambda pcm: traced(pcm)[0]
+
+    def traced(self) -> Traced:
+        """The same engine, giving the outputs' bytes beside the text."""
         interpreter = Interpreter(self.tflite, self.resolver)
-        return lambda pcm: self.decode(interpreter.run([self.features(pcm)])[0])
+
+        def engine(pcm: np.ndarray) -> tuple[str, bytes]:
+            outputs = interpreter.run([self.features(pcm)])
+            return self.decode(outputs[0]), b"".join(output.tobytes() for output in outputs)
+
+        return engine

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.evaluate.greedy import greedy_tokens
+from codegen.evaluate.greedy import Observe, greedy_tokens, unobserved
 from codegen.wiring import LOGITS, MASK, StateBuffer
 
 #: Takes a graph's inputs, gives its outputs, both in the file's order.
@@ -51,7 +51,9 @@ class Loop:
     mask: tuple[np.generic, np.generic]
     rule: Mapping[str, Any]
 
-    def tokens(self, rows: NDArray[Any], steps: int) -> tuple[int, ...]:
+    def tokens(
+        self, rows: NDArray[Any], steps: int, observe: Observe = unobserved
+    ) -> tuple[int, ...]:
         """The tokens of a window, given as the first graph's input."""
         *before, decoder = self.networks
         wires: dict[str, NDArray[Any]] = {before[0].inputs[0]: rows}
@@ -76,4 +78,4 @@ class Loop:
             wires[MASK][number] = attended
             return outputs[LOGITS].reshape(-1)
 
-        return greedy_tokens(self.rule, steps, step)
+        return greedy_tokens(self.rule, steps, step, observe)

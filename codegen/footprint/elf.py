@@ -46,6 +46,7 @@ def model_prefixes(model: str) -> dict[str, str]:
         "graph_": "kernel parameters",
         "graphs": "model description",
         "arena_bytes": "model description",
+        "weights_file": "model description",
         "run_inputs": "model description",
         "run_outputs": "model description",
         "run": "model code",
@@ -53,10 +54,7 @@ def model_prefixes(model: str) -> dict[str, str]:
         "words": "vocabulary",
         "word_ends": "vocabulary",
         "text": "transcript",
-        **{
-            f"{table}_table": "front-end tables"
-            for table in ("window", "sine", "log2", "starts", "rises")
-        },
+        "front_end_": "front-end tables",
     }
 
 

@@ -7,6 +7,7 @@ Structs are those of firmware/include/stapes/stapes.h on a 32-bit core.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -20,6 +21,8 @@ WEIGHTS_SECTION = ".stapes_weights"
 STACK_SECTION = ".stack"
 CONSTANTS_SECTION = ".rodata"
 VARIABLES_SECTION = ".bss"
+#: That of rows that stand for a file of weights, which no linker sees.
+WEIGHTS_FILE_SECTION = "[weights file]"
 #: The section's name of rows that stand for the caller's memory, wherever it may be.
 CALLERS_SECTION = "[caller]"
 
@@ -29,10 +32,14 @@ WEIGHTS_ALIGNMENT_BYTES = 4
 _WORD = 4
 _TENSOR_BYTES = 3 * _WORD
 _GRAPH_BYTES = 5 * _WORD
-_MODEL_BYTES = 5 * _WORD
+_MODEL_BYTES = 6 * _WORD
 _SPEECH_BYTES = 20  # struct stapes_speech
-_LOG_MEL_BYTES, _RAW_PCM_BYTES, _CTC_BYTES = 112, 40, 32  # the structs that it points to
-_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 140, 24, 40
+_CTC_BYTES = 32  # the structs that it points to, beside the front end's
+_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 152, 40, 40
+_WEIGHTS_BYTES = 20  # struct stapes_weights
+
+#: A front end: the bytes of its struct, and its tables.
+Heard = tuple[int, Mapping[str, np.ndarray]]
 
 
 def predict(
@@ -89,24 +96,26 @@ def _kept_bytes(programs: Sequence[Program], plan: MemoryPlan, region: str) -> d
 
 def greedy_rows(
     target: Target,
+    heard: Heard,
     tables: Mapping[str, np.ndarray],
     words: Sequence[bytes],
     states: int,
     text_bytes: int,
     pcm_bytes: int = 0,
 ) -> tuple[FootprintRow, ...]:
-    """What raw PCM and greedy decoding add: tables of rows, the vocabulary, text, caller's PCM.
+    """What a front end and greedy decoding add: tables, the vocabulary, text, the caller's PCM.
 
     `states` is the number of state buffers, which lie in the arena.
     """
     stored = partial(
         FootprintRow, section=WEIGHTS_SECTION, region=target.constants, kind="constant"
     )
-    description = _SPEECH_BYTES + _RAW_PCM_BYTES + _GREEDY_BYTES
+    description = _SPEECH_BYTES + heard[0] + _GREEDY_BYTES
     description += len(tables) * _ROW_TABLE_BYTES + states * _ROW_STATE_BYTES
     rows = [
         *(stored(f"table {name}", size_bytes=table.nbytes) for name, table in tables.items()),
         stored("vocabulary", size_bytes=sum(map(len, words)) + 4 * len(words)),
+        _front_end_row(target, heard),
         FootprintRow(
             "speech description", CONSTANTS_SECTION, target.constants, description, "constant"
         ),
@@ -116,9 +125,14 @@ def greedy_rows(
     return tuple(row for row in rows if row.size_bytes > 0)
 
 
+def _front_end_row(target: Target, heard: Heard) -> FootprintRow:
+    size = sum(-(-table.nbytes // _WORD) * _WORD for table in heard[1].values())
+    return FootprintRow("front-end tables", CONSTANTS_SECTION, target.constants, size, "constant")
+
+
 def speech_rows(
     target: Target,
-    tables: Mapping[str, np.ndarray],
+    heard: Heard,
     words: Sequence[str],
     text_bytes: int,
     pcm_bytes: int = 0,
@@ -128,18 +142,33 @@ def speech_rows(
     Memory of the front end is part of the arena. `pcm_bytes` is what the caller holds at once.
     """
     constant = partial(FootprintRow, section=CONSTANTS_SECTION, region=target.constants)
-    table_bytes = sum(-(-table.nbytes // _WORD) * _WORD for table in tables.values())
     ends_bytes = 2 * len(words)
     vocabulary = sum(len(word.encode()) for word in words) + 1 + ends_bytes
-    description = _SPEECH_BYTES + _LOG_MEL_BYTES + _CTC_BYTES
+    description = _SPEECH_BYTES + heard[0] + _CTC_BYTES
     rows = [
-        constant("front-end tables", size_bytes=table_bytes, kind="constant"),
+        _front_end_row(target, heard),
         constant("vocabulary", size_bytes=vocabulary, kind="constant"),
         constant("speech description", size_bytes=description, kind="constant"),
         FootprintRow("transcript", VARIABLES_SECTION, target.stack, text_bytes, "ram"),
         FootprintRow("caller's PCM", CALLERS_SECTION, target.stack, pcm_bytes, "caller"),
     ]
     return tuple(row for row in rows if row.size_bytes > 0)
+
+
+def with_weights_file(footprint: Footprint, target: Target, file_bytes: int) -> Footprint:
+    """The footprint of a firmware that binds a file of so many bytes in place of its weights.
+
+    What the file holds has its rows in the file's region; its header and padding are a row too.
+    """
+    description = FootprintRow(
+        "model description", CONSTANTS_SECTION, target.constants, _WEIGHTS_BYTES, "constant"
+    )
+    there = partial(replace, section=WEIGHTS_FILE_SECTION, region=target.weights_region)
+    held = [there(row) for row in footprint.rows if row.section == WEIGHTS_SECTION]
+    rest = file_bytes - sum(row.size_bytes for row in held)
+    header = there(replace(description, component="weights header", size_bytes=rest))
+    kept = [row for row in footprint.rows if row.section != WEIGHTS_SECTION]
+    return replace(footprint, rows=(*kept, description, *held, header))
 
 
 def weights_bytes(programs: Sequence[Program]) -> int:

@@ -20,10 +20,13 @@ RUNTIME_CALLS: Mapping[str, Sequence[str]] = {
     "stapes_run": ("run", "run_[0-9]*"),
     "stapes_feed": ("stapes_*_feed",),
     "stapes_finish": ("stapes_*_pad", "stapes_*_decode"),
-    "stapes_log_mel_*": ("stapes_rescale_s*",),
-    "stapes_raw_pcm_*": ("stapes_rescale_s*",),
-    "stapes_*_decode": ("run", "run_[0-9]*"),
-    "records_serve": ("records_tensors", "records_speech"),
+    "stapes_*_feed": ("stapes_rescale_*",),
+    "stapes_*_pad": ("stapes_rescale_*",),
+    "write_*": ("stapes_rescale_*",),
+    "stapes_*_decode": ("run", "run_[0-9]*", "note_token"),
+    "run": ("note_run",),
+    "run_[0-9]*": ("note_run",),
+    "records_serve": ("records_tensors", "records_speech", "records_greedy"),
 }
 
 #: What comes on top of the worst case: the registers that a core with an FPU pushes for an

@@ -103,14 +103,19 @@ def power_spectrum(frames: Ints) -> Ints:
     return power
 
 
-def log2_q9(energy: Ints) -> Ints:
-    """log2 of int64 values in [1, 2^62), in Q9, by a table of 64 chords."""
+def log2_of(energy: Ints) -> Ints:
+    """log2 of int64 values in [1, 2^62), in Q15, by a table of 64 chords."""
     table = log2_q15().astype(np.int64)
     exponent = np.frexp(energy.astype(np.float64))[1].astype(np.int64) - 1
     exponent -= (energy >> exponent) == 0  # the conversion to float may have rounded up
     mantissa = energy << (62 - exponent)
     index, rest = (mantissa >> 56) & 63, (mantissa >> 41) & 32767
     low = table[index]
-    fraction = low + (((table[index + 1] - low) * rest + 16384) >> 15)
-    logs: Ints = (exponent << 9) + ((fraction + 32) >> 6)
+    logs: Ints = (exponent << 15) + low + (((table[index + 1] - low) * rest + 16384) >> 15)
+    return logs
+
+
+def log2_q9(energy: Ints) -> Ints:
+    """log2 of int64 values in [1, 2^62), in Q9."""
+    logs: Ints = (log2_of(energy) + 32) >> 6
     return logs

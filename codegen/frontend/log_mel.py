@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from codegen.errors import UserError
 from codegen.frontend import _fixed_point as fixed
+from codegen.frontend._kinds import RuntimeInput
 from codegen.program import Buffer
 
 Ints = NDArray[Any]  # of integers
@@ -145,6 +146,26 @@ class LogMel:
             Buffer("features", 2 * self.bands, "front_end"),
         )
 
+    def runtime(self, frames: int, scale: float, zero_point: int, dtype: str) -> RuntimeInput:
+        """What emit writes for a network's input (frames, bands) of this quantization."""
+        rescale = self.rescale(scale, zero_point, dtype)
+        return RuntimeInput(
+            "log_mel",
+            self.window_samples(frames),
+            dtype,
+            {key: getattr(rescale, key) for key in ("offset", "multiplier", "shift")},
+            struct_bytes=120,
+            fields={
+                "frame_samples": self.frame_samples,
+                "hop_samples": self.hop_samples,
+                "bands": self.bands,
+                "frames": frames,
+            },
+            tables=self.tables(),
+            buffers=("history", "spectrum", "features"),
+            files=("stapes_log_mel.c",),
+        )
+
     def _chunks(self, pcm: Ints) -> Iterator[NDArray[Any]]:
         """Views of (frames, frame_samples), a few frames at a time to stay in the cache."""
         if len(pcm) >= self.frame_samples:
@@ -231,3 +252,6 @@ class LogMel:
         scaled = (features.astype(np.int64) * r.multiplier + r.offset) >> r.shift
         values: Ints = np.clip(scaled, r.low, r.high).astype(dtype)
         return values
+
+
+FRONT_END = LogMel

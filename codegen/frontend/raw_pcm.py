@@ -5,17 +5,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codegen.errors import UserError
+from codegen.frontend._kinds import RuntimeInput, check_bounds, fixed_spec, scaled
+from codegen.program import Buffer
 
+KIND = "raw_pcm"
 #: Of one int16 step, when full scale is 1.0.
 FULL_SCALE = 32768.0
-_KEYS = ("sample_rate_hz", "row_samples", "multiplier", "offset", "shift")
+_BOUNDS = {
+    "sample_rate_hz": (8000, 48000),
+    "row_samples": (1, 1 << 12),
+    "multiplier": (1, (1 << 31) - 1),
+    "offset": (-(1 << 61), 1 << 61),
+    "shift": (0, 47),
+}
+_FLOAT = {"scale": 1.0 / FULL_SCALE, "bias": 0.0}
 
 
 @dataclass(frozen=True)
@@ -32,37 +42,20 @@ class RawPcm:
     multiplier: int = 1
     offset: int = 0
     shift: int = 0
+    input_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def __post_init__(self) -> None:
         """Raise UserError for a front end that the integers cannot carry."""
-        for key, least, most in (
-            ("sample_rate_hz", 8000, 48000),
-            ("row_samples", 1, 1 << 12),
-            ("multiplier", 1, (1 << 31) - 1),
-            ("offset", -(1 << 61), 1 << 61),
-            ("shift", 0, 47),
-        ):
-            value = getattr(self, key)
-            if type(value) is not int or not least <= value <= most:
-                raise UserError(
-                    f"raw_pcm front end: {key} is {value!r:.40}, {least} to {most} is allowed; make"
-                    " the package again."
-                )
+        check_bounds(KIND, self, _BOUNDS)
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any]) -> RawPcm:
         """The front end of a package's spec; raises UserError for a missing or unknown key."""
-        given = set(spec) - {"kind"}
-        if given != set(_KEYS):
-            wrong = ", ".join(sorted(f"{key!r:.40}" for key in given ^ set(_KEYS)))
-            raise UserError(
-                f"raw_pcm front end: {wrong} missing or unknown; make the package again."
-            )
-        return cls(**{key: spec[key] for key in _KEYS})
+        return cls(**fixed_spec(KIND, spec, _BOUNDS))
 
     def to_dict(self) -> dict[str, int | str]:
         """The spec as it stands in package.json."""
-        return {"kind": "raw_pcm", **{key: getattr(self, key) for key in _KEYS}}
+        return {"kind": KIND, **asdict(self)}
 
     def fitted(self, scale: float, zero_point: int) -> RawPcm:
         """The front end of an input of this quantization, where full scale is 1.0.
@@ -75,7 +68,11 @@ class RawPcm:
         shift = 31 - math.frexp(slope)[1]
         offset = (zero_point << shift) + ((1 << shift) >> 1)
         multiplier = min(round(math.ldexp(slope, shift)), (1 << 31) - 1)
-        return RawPcm(self.sample_rate_hz, self.row_samples, multiplier, offset, shift)
+        return replace(self, multiplier=multiplier, offset=offset, shift=shift)
+
+    def values(self, window_samples: int) -> int:
+        """How many values the network's input has."""
+        return window_samples
 
     def rows(self, pcm: NDArray[Any], window_samples: int) -> NDArray[np.int16]:
         """int16 PCM (samples,) as rows (window_samples / row_samples, row_samples)."""
@@ -89,11 +86,24 @@ class RawPcm:
 
     def normalized(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         """The float network's input."""
-        return np.asarray(rows / FULL_SCALE, np.float32)
+        return scaled(rows, _FLOAT, "float32")
 
     def quantized(self, rows: NDArray[Any], dtype: str) -> NDArray[Any]:
-        """The integer network's input, `dtype` "int8" or "int16", as the C computes it."""
-        info = np.iinfo(dtype)
-        scaled = (rows.astype(np.int64) * self.multiplier + self.offset) >> self.shift
-        values: NDArray[Any] = np.clip(scaled, info.min, info.max).astype(dtype)
-        return values
+        """The network's input, `dtype` int8, int16 or float32, as the C computes it."""
+        return scaled(rows, self._rescale(dtype), dtype)
+
+    def buffers(self, window_samples: int) -> tuple[Buffer, ...]:
+        """Nothing: samples go into the network's input at once."""
+        return ()
+
+    def runtime(self, window_samples: int, dtype: str) -> RuntimeInput:
+        """What emit writes."""
+        rescale = self._rescale(dtype)
+        return RuntimeInput(KIND, window_samples, dtype, rescale, struct_bytes=48)
+
+    def _rescale(self, dtype: str) -> Mapping[str, int | float]:
+        whole = {"offset": self.offset, "multiplier": self.multiplier, "shift": self.shift}
+        return _FLOAT if dtype == "float32" else whole
+
+
+FRONT_END = RawPcm

@@ -4,6 +4,8 @@
 In the config.json of a transformers folder the family is its `model_type`.
 """
 
+from codegen.models._graphs import SAMPLE_RATE_HZ
+from codegen.models._hub import Checkpoint, find_checkpoint
 from codegen.models._speech_model import (
     ModelGraph,
     SpeechModel,
@@ -11,4 +13,12 @@ from codegen.models._speech_model import (
     load_model,
 )
 
-__all__ = ["ModelGraph", "SpeechModel", "load_float_model", "load_model"]
+__all__ = [
+    "SAMPLE_RATE_HZ",
+    "Checkpoint",
+    "ModelGraph",
+    "SpeechModel",
+    "find_checkpoint",
+    "load_float_model",
+    "load_model",
+]

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from codegen.errors import UserError
 from codegen.models._speech_model import ModelGraph
 from codegen.wiring import StateBuffer
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import torch
 
 
+#: What every encoder-decoder hears.
+SAMPLE_RATE_HZ = 16000
 #: A text that goes round in circles ends: twelve tokens of a period of at most four.
 GUARD = {"repeat_tokens": 12, "repeat_period": 4}
 #: What static8 leaves at int16: the front end's convolutions, norms, the residual stream with the
@@ -36,6 +40,25 @@ INT16_SCOPES = (
 )
 #: Mean square of PCM, -60 dB of full scale.
 SILENCE = 1024
+
+
+def checked_window(
+    samples: int, frame_samples: int, least_frames: int, longest_samples: int, folder: Path
+) -> int:
+    """The next whole number of frames, in samples; raises UserError outside what the model has.
+
+    >>> checked_window(80001, 64, 32, 320000, Path())
+    80064
+    """
+    window = -(-samples // frame_samples) * frame_samples
+    least, longest = least_frames * frame_samples, longest_samples // frame_samples * frame_samples
+    if not least <= window <= longest:
+        raise UserError(
+            f"{folder}: a window of {samples / SAMPLE_RATE_HZ:g} s was asked for; this model takes"
+            f" {least / SAMPLE_RATE_HZ:g} to {longest / SAMPLE_RATE_HZ:g} s ({least} to {longest}"
+            " samples): choose a --window in that range."
+        )
+    return window
 
 
 @dataclass(frozen=True)

@@ -67,19 +67,18 @@ class SpeechModel:
     int16_scopes: tuple[str, ...] = ()
 
 
-def load_model(folder: Path) -> SpeechModel:
-    """Load the checkpoint in `folder`, of a family that can be quantized, by its config.json.
+def load_model(
+    folder: Path, window_samples: int | None = None, language: str | None = None
+) -> SpeechModel:
+    """Load the checkpoint in `folder` by its config.json.
 
-    Raises UserError for a folder without config.json, an unknown family, an install without torch,
-    or what the family finds wrong.
+    The model may have a window somewhat longer than asked for: whole frames. Raises UserError for a
+    folder without config.json, an unknown family, an install without torch, a window or a language
+    that the model lacks, or what the family finds wrong.
     """
-    family = _family(folder)
-    if not getattr(family, "QUANTIZABLE", True):
-        raise UserError(
-            f"{folder} is a checkpoint of the family {_name(family)!r}, and quantizing this family"
-            f" is not there yet; supported are {', '.join(_quantizable())}."
-        )
-    model: SpeechModel = family.load_source(folder)
+    if window_samples is not None or language is not None:
+        return load_float_model(folder, window_samples, language)
+    model: SpeechModel = _family(folder).load_source(folder)
     return model
 
 
@@ -93,8 +92,8 @@ def load_float_model(
     family = _family(folder)
     if not hasattr(family, "MODEL_TYPE"):
         raise UserError(
-            f"{folder} is a checkpoint of the family {_name(family)!r}, whose window is fixed; load"
-            " it with load_model."
+            f"{folder} is a checkpoint of the family {_name(family)!r}, whose {CONFIG} fixes window"
+            " and language; leave out --window and --language."
         )
     model: SpeechModel = family.load_source(folder, window_samples, language)
     return model
@@ -102,11 +101,6 @@ def load_float_model(
 
 def _name(family: ModuleType) -> str:
     return family.__name__.rpartition(".")[2]
-
-
-def _quantizable() -> list[str]:
-    families = plugins("codegen.models")
-    return [name for name in families if getattr(families[name], "QUANTIZABLE", True)]
 
 
 def _family(folder: Path) -> ModuleType:
@@ -124,7 +118,7 @@ def _family(folder: Path) -> ModuleType:
     found = families.get(name) if isinstance(name, str) else None
     if found is None or hasattr(found, "MODEL_TYPE") != (key == "model_type"):
         raise UserError(
-            f"{folder / CONFIG}: {key} is {name!r:.40}; supported are {', '.join(_quantizable())}."
+            f"{folder / CONFIG}: {key} is {name!r:.40}; supported are {', '.join(families)}."
         )
     if importlib.util.find_spec("torch") is None:
         raise UserError(

@@ -20,9 +20,11 @@ from codegen.frontend.raw_pcm import RawPcm
 from codegen.models._graphs import (
     GUARD,
     INT16_SCOPES,
+    SAMPLE_RATE_HZ,
     SILENCE,
     Sizes,
     adjacency,
+    checked_window,
     model_graphs,
     state_buffers,
 )
@@ -34,10 +36,11 @@ from codegen.models._speech_model import MASKED, SpeechModel
 
 MODEL_TYPE = "moonshine"
 
-SAMPLE_RATE_HZ = 16000
 DEFAULT_WINDOW_SAMPLES = 5 * SAMPLE_RATE_HZ
 #: What the model was trained to say at most, by its authors.
 TOKENS_A_SECOND = 6.5
+#: Rows of PCM in the shortest window.
+LEAST_ROWS = 32
 #: Steps of the shortest recording: a word or two, the start and the end.
 LEAST_TOKENS = 8
 _EMBEDDING = "model.decoder.embed_tokens.weight"
@@ -68,8 +71,12 @@ def load_source(
     torch.set_num_threads(1)
     source = Source(folder)
     shape = _Shape(source.config)
-    window = _checked_window(
-        DEFAULT_WINDOW_SAMPLES if window_samples is None else window_samples, shape, source.config
+    window = checked_window(
+        DEFAULT_WINDOW_SAMPLES if window_samples is None else window_samples,
+        ROW_SAMPLES,
+        LEAST_ROWS,
+        _longest_window(shape),
+        folder,
     )
     if language not in (None, "en"):
         raise UserError(f"{folder}: language {language!r:.40} was asked for; Moonshine has 'en'.")
@@ -172,18 +179,9 @@ def _rotary_parameters(config: Settings) -> tuple[float, float]:
     return float(base), float(factor)
 
 
-def _checked_window(samples: int, shape: _Shape, config: Settings) -> int:
-    longest = int((shape.positions - 2) / TOKENS_A_SECOND * SAMPLE_RATE_HZ) // ROW_SAMPLES
-    longest *= ROW_SAMPLES
-    least = ROW_SAMPLES * 32
-    if samples % ROW_SAMPLES or not least <= samples <= longest:
-        raise UserError(
-            f"{config.path.parent}: a window of {samples} samples ({samples / SAMPLE_RATE_HZ:.3g}"
-            f" s) was asked for; this model takes multiples of {ROW_SAMPLES} from {least} to"
-            f" {longest} samples ({longest / SAMPLE_RATE_HZ:.3g} s at {SAMPLE_RATE_HZ} Hz), since"
-            f" its decoder has {shape.positions} positions: choose a window in that range."
-        )
-    return samples
+def _longest_window(shape: _Shape) -> int:
+    """In samples: what the decoder's positions are enough for."""
+    return int((shape.positions - 2) / TOKENS_A_SECOND * SAMPLE_RATE_HZ)
 
 
 def _norm(weights: Weights, name: str, width: int) -> Any:

@@ -17,29 +17,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codegen.errors import UserError
-from codegen.models._front_ends import WhisperMel
+from codegen.frontend.whisper_mel import HOP_SAMPLES, WhisperMel
 from codegen.models._graphs import (
     GUARD,
     INT16_SCOPES,
+    SAMPLE_RATE_HZ,
     SILENCE,
     Sizes,
     adjacency,
+    checked_window,
     model_graphs,
     state_buffers,
 )
 from codegen.models._layers import convolution, layers, linear
 from codegen.models._source import Settings, Source, Weights
 from codegen.models._speech_model import MASKED, SpeechModel
+from codegen.models._wide import wide_layers
 
 if TYPE_CHECKING:
     import torch
 
 MODEL_TYPE = "whisper"
-#: The step from PCM to quantized packages exists for families that say so.
-QUANTIZABLE = False
 
-SAMPLE_RATE_HZ = 16000
-HOP_SAMPLES = 160
 #: Samples an encoder frame: the second convolution has stride 2.
 FRAME_SAMPLES = 2 * HOP_SAMPLES
 #: Half of the decoder's 448 positions are for what is said in 30 s; the rest is for a prompt.
@@ -68,7 +67,8 @@ def load_source(
     source = Source(folder)
     shape = _Shape(source.config)
     longest = shape.source_positions * FRAME_SAMPLES
-    window = _checked_window(longest if window_samples is None else window_samples, longest, folder)
+    wanted = longest if window_samples is None else window_samples
+    window = checked_window(wanted, FRAME_SAMPLES, 2, longest, folder)
     decoding = _decoding(source, shape, language)
     positions = min(tokens_of(window), shape.target_positions)
     frames = window // FRAME_SAMPLES
@@ -80,7 +80,6 @@ def load_source(
         "model.decoder.embed_positions.weight", shape.target_positions, shape.width
     )
     weights.done(_EMBEDDING)
-    mel = WhisperMel(SAMPLE_RATE_HZ, hop_samples=HOP_SAMPLES, bands=shape.bands)
     row_widths = dict.fromkeys(("embedding", "position"), shape.width)
     timestamps = source.generation.token("no_timestamps_token_id", shape.vocabulary) + 1
     tokens = source.tokens(shape.vocabulary, optional_from=timestamps)
@@ -90,7 +89,7 @@ def load_source(
             (encoder, "mel", (1, 2 * frames, 1, shape.bands)), cross, (decoder, row_widths), sizes
         ),
         phases=("encoder", "cross", "decoder"),
-        front_end=mel,
+        front_end=WhisperMel(shape.bands),
         decoding=decoding | {"most_tokens": positions},
         vocabulary=tuple(token.decode("latin-1") for token in tokens),
         window_samples=window,
@@ -135,17 +134,6 @@ class _Shape:
         self.head_width = self.width // self.heads
         if self.width % self.heads:
             raise config.fail(f"d_model {self.width} does not divide into {self.heads} heads")
-
-
-def _checked_window(samples: int, longest: int, folder: Path) -> int:
-    if samples % FRAME_SAMPLES or not 2 * FRAME_SAMPLES <= samples <= longest:
-        raise UserError(
-            f"{folder}: a window of {samples} samples ({samples / SAMPLE_RATE_HZ:.3g} s) was asked"
-            f" for; this model takes multiples of {FRAME_SAMPLES} from {2 * FRAME_SAMPLES} to"
-            f" {longest} samples ({longest / SAMPLE_RATE_HZ:.3g} s at {SAMPLE_RATE_HZ} Hz): choose"
-            " a window in that range."
-        )
-    return samples
 
 
 def _decoding(source: Source, shape: _Shape, language: str | None) -> dict[str, Any]:
@@ -213,12 +201,13 @@ def _attention(weights: Weights, path: str, shape: _Shape) -> dict[str, Any]:
     }
 
 
-def _feed(weights: Weights, path: str, shape: _Shape) -> dict[str, Any]:
+def _feed(weights: Weights, path: str, shape: _Shape, wide: bool = False) -> dict[str, Any]:
     up = _linear(weights, f"{path}.fc1", shape.inner, shape.width)
     down = _linear(weights, f"{path}.fc2", shape.width, shape.inner)
+    feed = wide_layers()["WideFeedForward"] if wide else layers()["FeedForward"]
     return {
         "feed_norm": _norm(weights, f"{path}.final_layer_norm", shape.width),
-        "feed": layers()["FeedForward"](up, down),
+        "feed": feed(up, down),
     }
 
 
@@ -232,7 +221,8 @@ def _encoder(weights: Weights, shape: _Shape, frames: int, at_once: int) -> Any:
             "attention_norm": _norm(weights, f"{path}.self_attn_layer_norm", width),
             "attention": layers()["Attention"](parts, shape.heads, None, at_once),
         }
-        found.append(layers()["EncoderLayer"](parts | _feed(weights, path, shape)))
+        last = n == shape.encoder_layers - 1
+        found.append(layers()["EncoderLayer"](parts | _feed(weights, path, shape, wide=last)))
     positions = weights.take("model.encoder.embed_positions.weight", shape.source_positions, width)
     stem = _stem_class()(
         *(
@@ -242,7 +232,11 @@ def _encoder(weights: Weights, shape: _Shape, frames: int, at_once: int) -> Any:
         ),
         positions[:frames].clone(),
     )
-    return layers()["Encoder"](stem, found, _norm(weights, "model.encoder.layer_norm", width))
+    norm = wide_layers()["WideNorm"](
+        weights.take("model.encoder.layer_norm.weight", width),
+        weights.take("model.encoder.layer_norm.bias", width),
+    )
+    return layers()["Encoder"](stem, found, norm)
 
 
 def _decoder(weights: Weights, shape: _Shape) -> tuple[Any, Any]:

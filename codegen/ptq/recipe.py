@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a model is to be quantized: a mode for all of it, and rules for parts of it.
 
-mode = "static8"          # static8: int8 activations; static16: int16 activations
-weight_bits = 8
-block_size = 0            # 0: one scale a channel
-methods = []
+mode = "static8"          # static8: int8 activations; static16: int16 activations;
+                          # dynamic8: float, quantized to int8 in front of each matrix
+weight_bits = 8           # or 4
+block_size = 0            # 0: one scale a channel; 32, 64, 128: one a block (dynamic8, 4 bits)
+methods = []              # how integers are chosen: a file of ptq/methods; [] is ["round"]
 
 [[rules]]                 # the last rule whose scope matches an operator's name wins
 scope = "blocks/0/.*"     # a regular expression that matches the whole name
@@ -15,21 +16,24 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from codegen.errors import UserError
+from codegen.registry import plugins
 
-MODES = ("static8", "static16")
+DYNAMIC = "dynamic8"
+MODES = ("static8", "static16", DYNAMIC)
 MAX_FILE_BYTES = 1 << 20
-#: What the values of a recipe may be today; a method is a file of ptq/methods.
-_ALLOWED: Mapping[str, tuple[Any, ...]] = {
-    "mode": MODES,
-    "weight_bits": (8,),
-    "block_size": (0,),
-    "methods": ((),),
+METHODS = "codegen.ptq.methods"
+#: What the values of a recipe may be; methods, of which there is one at most, are found by folder.
+_ALLOWED: Mapping[str, Callable[[], tuple[Any, ...]]] = {
+    "mode": lambda: MODES,
+    "weight_bits": lambda: (8, 4),
+    "block_size": lambda: (0, 32, 64, 128),
+    "methods": lambda: ((), *((name,) for name in plugins(METHODS))),
 }
 
 
@@ -71,11 +75,29 @@ class Recipe:
     def __post_init__(self) -> None:
         """Raise UserError for a value that is not supported."""
         _check(self, "recipe")
+        for rule in self.rules:
+            if rule.mode and rule.mode != self.mode and DYNAMIC in (rule.mode, self.mode):
+                raise UserError(
+                    f"The recipe's mode is {_toml(self.mode)}, its rule with scope {rule.scope!r}"
+                    f" says {_toml(rule.mode)}; only static8 and static16 mix: change one of them."
+                )
 
     @classmethod
     def for_mode(cls, mode: str) -> Recipe:
         """The plain recipe of a mode: int8 weights with one scale a channel."""
         return cls(mode=mode)
+
+    @property
+    def method(self) -> str:
+        """The file of ptq/methods that chooses the integers of weights."""
+        return self.methods[0] if self.methods else "round"
+
+    def keeping(self, scopes: Iterable[str]) -> Recipe:
+        """The recipe with int8 weights in `scopes`, unless a rule of its own says otherwise."""
+        if self.weight_bits == 8 and all(rule.weight_bits in (None, 8) for rule in self.rules):
+            return self
+        kept = tuple(Rule(scope, weight_bits=8, block_size=0) for scope in scopes)
+        return replace(self, rules=(*kept, *self.rules))
 
     def with_int16(self, scopes: Iterable[str]) -> Recipe:
         """In static8 these scopes have int16 activations, unless a rule of the recipe says else."""
@@ -173,8 +195,8 @@ def _known_keys(data: Mapping[str, Any], owner: type, what: str) -> None:
 
 
 def _check(owner: Recipe | Rule, what: str) -> None:
-    for key, allowed in _ALLOWED.items():
-        value = getattr(owner, key, None)
+    for key, find in _ALLOWED.items():
+        value, allowed = getattr(owner, key, None), find()
         if value is None and isinstance(owner, Rule):
             continue
         # bool is an int, and true == 1: compare types too.

@@ -52,6 +52,15 @@ class Buffers:
         array.flags.writeable = False
         return array
 
+    def raw(self, index: int, size_bytes: int, where: str) -> np.ndarray:
+        """The `size_bytes` bytes of buffer `index`."""
+        if index >= len(self._tables):
+            raise damaged(where, f"uses buffer {index} of {len(self._tables)}")
+        raw = self._bytes(self._tables[index])
+        if raw.size != size_bytes:
+            raise damaged(where, f"holds {raw.size} bytes where {size_bytes} are needed")
+        return raw
+
     def _bytes(self, table: Table) -> np.ndarray:
         offset, size = table.number(1, "Q"), table.number(2, "Q")
         # Offsets 0 and 1 are the schema's ways to say "not behind the flatbuffer".

@@ -11,11 +11,18 @@ from typing import Any
 import numpy as np
 
 from codegen.errors import StapesError, UserError
-from codegen.graph import Graph, Operator
+from codegen.graph import Graph, Operator, Tensor
 from codegen.ptq.calibrate import calibrate
-from codegen.ptq.recipe import Recipe
+from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite._quiet import quiet
 from codegen.tflite.read import read
+from codegen.tflite.weights import (
+    WEIGHED,
+    check_weights,
+    float_weights,
+    integer_bias,
+    integer_weights,
+)
 from codegen.tflite.write import write
 
 _ACTIVATION_BITS = {"static8": 8, "static16": 16}
@@ -26,14 +33,14 @@ _WITH_WEIGHTS = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTE
 def quantize(
     float_bytes: bytes, samples: Iterable[Mapping[str, np.ndarray]], recipe: Recipe
 ) -> bytes:
-    """The integer .tflite file of a float one: int8 weights, int8 or int16 activations.
+    """The integer .tflite file of a float one: int8 or int4 weights, int8 or int16 activations.
 
     A sample maps the tensor name of each input to a float array. Inputs and outputs of the result
     are integers, quantized as their ranges over the samples ask. Weights have one scale a channel
     and zero point 0. Raises UserError for a rule that matches nothing, bad samples, or an operator
     that stays float; StapesError where the quantizer fails.
     """
-    graph = _only(float_bytes)
+    graph = only_graph(float_bytes)
     source = write(graph)
     _config(graph, recipe)  # what is wrong with the recipe is said before the slow part
     return quantize_ranges(source, calibrate(source, graph, samples), recipe)
@@ -49,15 +56,40 @@ def quantize_ranges(
 
     The recipe's scopes match operators' names behind `prefix`.
     """
-    graph = _only(float_bytes)
+    graph = only_graph(float_bytes)
     config = _config(graph, recipe, prefix)
     (quantized,) = read(_quantized(write(graph), config, ranges))
     result = _without_borders(replace(quantized, name=graph.name), graph)
+    result = _with_weights(result, graph, recipe, prefix)
     check_integer(result)
     return write(result)
 
 
-def _only(float_bytes: bytes) -> Graph:
+def _with_weights(quantized: Graph, graph: Graph, recipe: Recipe, prefix: str) -> Graph:
+    """The integer graph with the weights that the recipe asks for where they are not plain int8."""
+    rules = recipe.for_operators(operator_names(graph, prefix))
+    wanted: dict[str, tuple[Tensor, Rule]] = {}
+    for operator, rule in zip(graph.operators, rules, strict=True):
+        weights = float_weights(graph, operator)
+        if weights is not None and (rule.weight_bits != 8 or recipe.methods):
+            wanted[weights.name] = weights, rule
+    floats = {tensor.name: tensor for tensor in graph.tensors}
+    tensors = list(quantized.tensors)
+    for operator in quantized.operators:
+        if operator.kind not in WEIGHED or tensors[operator.inputs[1]].name not in wanted:
+            continue
+        before, place, *bias = operator.inputs
+        tensors[place] = integer_weights(*wanted[tensors[place].name], recipe.method)
+        for index in bias:
+            if index != -1:
+                exact = floats[tensors[index].name]
+                tensors[index] = integer_bias(
+                    exact, tensors[index], tensors[before], tensors[place]
+                )
+    return replace(quantized, tensors=tuple(tensors))
+
+
+def only_graph(float_bytes: bytes) -> Graph:
     """The file's one graph, every tensor under a name of its own."""
     graphs = read(float_bytes)
     if len(graphs) != 1:
@@ -95,19 +127,21 @@ def _config(graph: Graph, recipe: Recipe, prefix: str = "") -> list[dict[str, An
 
     manager = recipe_manager.RecipeManager()
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
-    manager.add_static_config(".*", everything, _ACTIVATION_BITS[recipe.mode], recipe.weight_bits)
+    manager.add_static_config(".*", everything, _ACTIVATION_BITS[recipe.mode], 8)
     # an output keeps the type that its operator gives it
     manager.add_quantization_config(
         ".*",
         qtyping.TFLOperationName.OUTPUT,
         algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE,
     )
+    kinds = {kind.value: kind for kind in qtyping.TFLOperationName}
     rules = recipe.for_operators(operator_names(graph, prefix))
+    check_weights(graph, rules)
     for operator, name, rule in zip(graph.operators, operator_names(graph), rules, strict=True):
         if rule.mode != recipe.mode:
             bits = _ACTIVATION_BITS[str(rule.mode)]
             # of this kind only: the quantizer names what reads a graph's outputs after them, too
-            kind = qtyping.TFLOperationName(operator.kind)
+            kind = kinds.get(operator.kind, everything)
             manager.add_static_config(f"^{re.escape(name)}(;|$)", kind, bits, 8)
     config: list[dict[str, Any]] = manager.get_quantization_recipe()
     return config
@@ -155,7 +189,7 @@ def _without_borders(graph: Graph, exported: Graph) -> Graph:
         for old, new in zip((*exported.inputs, *exported.outputs), (*inputs, *outputs), strict=True)
     }
     kept = [operator for operator in graph.operators if operator.index not in dropped]
-    return _compacted(
+    return compacted(
         replace(
             graph,
             tensors=tuple(replace(t, name=names.get(i, t.name)) for i, t in enumerate(tensors)),
@@ -166,7 +200,7 @@ def _without_borders(graph: Graph, exported: Graph) -> Graph:
     )
 
 
-def _compacted(graph: Graph) -> Graph:
+def compacted(graph: Graph) -> Graph:
     """The graph without the tensors that nothing uses."""
     used = {*graph.inputs, *graph.outputs}
     for operator in graph.operators:

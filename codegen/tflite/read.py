@@ -7,9 +7,10 @@ import struct
 from typing import Any
 
 from codegen.errors import UserError
-from codegen.graph import NUMPY_TYPES, Graph, Operator, Tensor
+from codegen.graph import NUMPY_TYPES, Graph, Operator, Quantization, Tensor
 from codegen.tflite import _constants as constants
 from codegen.tflite import _schema
+from codegen.tflite._blocks import BlockScales
 from codegen.tflite._flat import Bytes, Table, damaged
 from codegen.tflite._order import check_order
 from codegen.tflite._quantization import read_quantization
@@ -31,8 +32,8 @@ def read(data: bytes, longest_name: int = MAX_NAME) -> tuple[Graph, ...]:
     Names are cut to `longest_name` characters, with "?" for what cannot be printed.
 
     Raises UserError for anything malformed, unbounded or outside what Graph can say: dynamic
-    shapes, sparse or variable tensors, weights in blocks or in another file, types without a
-    place in NUMPY_TYPES.
+    shapes, sparse or variable tensors, weights in another file, types without a place in
+    NUMPY_TYPES.
     """
     if len(data) > MAX_FILE_BYTES:
         raise UserError(
@@ -88,20 +89,26 @@ def _graph(table: Table, kinds: tuple[tuple[str, str], ...], buffers: constants.
                 f"The .tflite file's {where} has {count} {what}; 1 to {most} are allowed:"
                 " export the model again."
             )
+    blocks = BlockScales(tensor_tables, buffers)
     graph = Graph(
         name=table.text(4, f"name of {where}"),
-        tensors=tuple(_tensor(tensor, buffers) for tensor in tensor_tables),
-        operators=tuple(
-            _operator(index, operator, kinds) for index, operator in enumerate(operator_tables)
+        tensors=tuple(
+            _tensor(tensor, buffers, blocks)
+            for index, tensor in enumerate(tensor_tables)
+            if index not in blocks.indices
         ),
-        inputs=table.numbers(1, "i", f"inputs of {where}"),
-        outputs=table.numbers(2, "i", f"outputs of {where}"),
+        operators=tuple(
+            _operator(index, operator, kinds, blocks)
+            for index, operator in enumerate(operator_tables)
+        ),
+        inputs=blocks.renumbered(table.numbers(1, "i", f"inputs of {where}"), where),
+        outputs=blocks.renumbered(table.numbers(2, "i", f"outputs of {where}"), where),
     )
     check_order(graph, where)
     return graph
 
 
-def _tensor(table: Table, buffers: constants.Buffers) -> Tensor:
+def _tensor(table: Table, buffers: constants.Buffers, blocks: BlockScales) -> Tensor:
     name = table.text(3, f"name of {table.where}")
     where = f"Tensor '{name}' ({table.where})"
     dtype = _schema.names("TensorType").get(table.number(1, "b"), "of an unknown type").lower()
@@ -120,14 +127,18 @@ def _tensor(table: Table, buffers: constants.Buffers) -> Tensor:
         raise UserError(f"{where} is sparse; only dense tensors are supported: densify it.")
     if table.number(10, "I"):
         raise UserError(f"{where} keeps its data in another file; export with weights inside.")
-    quantization = read_quantization(table, dtype, shape, where)
+    quantization = read_quantization(table, dtype, shape, where, blocks)
     data = buffers.constant(table.number(2, "I"), dtype, shape, where)
-    if data is None and quantization is not None and len(quantization.scales) != 1:
+    if data is None and quantization is not None and _several(quantization):
         raise UserError(
             f"{where} is an activation with {len(quantization.scales)} scales; only constants may"
-            " have one a channel: quantize the model again."
+            " have one a channel or block: quantize the model again."
         )
     return Tensor(name, shape, dtype, quantization, data)
+
+
+def _several(quantization: Quantization) -> bool:
+    return len(quantization.scales) != 1 or quantization.block_size > 0
 
 
 def _shape(table: Table, where: str) -> tuple[int, ...]:
@@ -151,7 +162,9 @@ def _shape(table: Table, where: str) -> tuple[int, ...]:
     return shape
 
 
-def _operator(index: int, table: Table, kinds: tuple[tuple[str, str], ...]) -> Operator:
+def _operator(
+    index: int, table: Table, kinds: tuple[tuple[str, str], ...], blocks: BlockScales
+) -> Operator:
     where = table.where
     code = table.number(0, "I")
     if code >= len(kinds):
@@ -161,8 +174,8 @@ def _operator(index: int, table: Table, kinds: tuple[tuple[str, str], ...]) -> O
     return Operator(
         index=index,
         kind=kind,
-        inputs=table.numbers(1, "i", f"inputs of {where}"),
-        outputs=table.numbers(2, "i", f"outputs of {where}"),
+        inputs=blocks.renumbered(table.numbers(1, "i", f"inputs of {where}"), where),
+        outputs=blocks.renumbered(table.numbers(2, "i", f"outputs of {where}"), where),
         options=options,
     )
 

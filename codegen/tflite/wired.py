@@ -26,7 +26,7 @@ def ports(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[
 
 
 def check_wired(package: SpeechPackage, graphs: Sequence[Graph]) -> None:
-    """Raise UserError unless the package's integer graphs fit each other, state, tables and words.
+    """Raise UserError unless the package's graphs fit each other, state, tables and words.
 
     `graphs` is what the package's files say, in order.
     """
@@ -50,10 +50,14 @@ def check_wired(package: SpeechPackage, graphs: Sequence[Graph]) -> None:
         taken, given = ports(graph, part.inputs, part.outputs)
         for name, tensor in (*taken.items(), *given.items()):
             that(
-                tensor.dtype in ("int8", "int16")
-                and tensor.quantization is not None
-                and len(tensor.quantization.scales) == 1,
-                f"{name} of {part.name} is {tensor.dtype}, quantized int8 or int16 is needed",
+                tensor.dtype == "float32"
+                or (
+                    tensor.dtype in ("int8", "int16")
+                    and tensor.quantization is not None
+                    and len(tensor.quantization.scales) == 1
+                ),
+                f"{name} of {part.name} is {tensor.dtype}, quantized int8 or int16, or float32 is"
+                " needed",
             )
         for name in taken.keys() & made.keys():
             that(made[name].shape == taken[name].shape, f"{name} has two shapes")
@@ -63,8 +67,9 @@ def check_wired(package: SpeechPackage, graphs: Sequence[Graph]) -> None:
 
 
 def _kind(tensor: Tensor) -> tuple[str, float, int]:
-    """Type, scale and zero point."""
-    assert tensor.quantization is not None
+    """Type, scale and zero point; 1 and 0 for floats."""
+    if tensor.quantization is None:
+        return tensor.dtype, 1.0, 0
     return tensor.dtype, tensor.quantization.scale, tensor.quantization.zero_point
 
 
@@ -78,18 +83,21 @@ def _check_step(package: SpeechPackage, taken: Ports, made: Ports, that: _That) 
         that(rows.shape == row, f"{buffer.rows_from} has the shape {rows.shape}, not {row}")
         that(_kind(tensor) == _kind(rows), f"{buffer.name} is quantized unlike {buffer.rows_from}")
     for table in package.tables:
-        tensor = taken[table.name]
+        tensor, width = taken[table.name], table.values.shape[1]
+        dtype = table.values.dtype.name if table.scales is None else "float32"
         that(
-            tensor.elements == table.values.shape[1] and tensor.dtype == table.values.dtype.name,
-            f"table {table.name} has rows of {table.values.shape[1]} {table.values.dtype}, the"
-            f" input {tensor.elements} {tensor.dtype}",
+            (tensor.elements, tensor.dtype) == (width, dtype),
+            f"table {table.name} has rows of {width} {dtype}, the input {tensor.elements}"
+            f" {tensor.dtype}",
         )
     mask = taken[MASK]
     dtype, scale, zero_point = _kind(mask)
     places = {buffer.shape[buffer.axis] for buffer in package.state}
     that(places == {mask.elements - 1}, "the mask's length is not that of the state and one more")
-    limits = np.iinfo(dtype)
-    masked = max(limits.min, min(limits.max, round(rule["float_masked"] / scale) + zero_point))
+    masked = 0
+    if dtype != "float32":
+        limits = np.iinfo(dtype)
+        masked = max(limits.min, min(limits.max, round(rule["float_masked"] / scale) + zero_point))
     that(
         (rule["masked"], rule["attended"]) == (masked, zero_point),
         f"decoding.masked and decoding.attended are not the mask's {masked} and {zero_point}",

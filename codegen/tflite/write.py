@@ -10,6 +10,7 @@ import numpy as np
 
 from codegen.errors import StapesError
 from codegen.graph import NUMPY_TYPES, Graph, Operator, Quantization, Tensor
+from codegen.tflite._blocks import BLOCKWISE, half
 from codegen.tflite._schema import options_class, packed_options, schema, values
 
 _SIGNATURE = "serving_default"
@@ -19,7 +20,9 @@ _PLACEHOLDER = "PLACEHOLDER_FOR_GREATER_OP_CODES"
 def write(graph: Graph) -> bytes:
     """The .tflite file of one subgraph; its signature names inputs and outputs by tensor name.
 
-    Raises StapesError where an operator or option is not in the schema.
+    Scales of blocks go into tensors of their own, behind all others.
+    Raises StapesError where an operator or option is not in the schema, UserError where a block has
+    a scale that float16 cannot hold.
     """
     import flatbuffers
 
@@ -30,6 +33,10 @@ def write(graph: Graph) -> bytes:
     subgraph.inputs = np.asarray(graph.inputs, np.int32)
     subgraph.outputs = np.asarray(graph.outputs, np.int32)
     subgraph.tensors = [_tensor(tensor, model.buffers) for tensor in graph.tensors]
+    for position, tensor in enumerate(graph.tensors):
+        if tensor.quantization is not None and tensor.quantization.block_size:
+            details = _blocks(tensor, tensor.quantization, model.buffers, subgraph.tensors)
+            subgraph.tensors[position].quantization = details
     kinds = tuple(dict.fromkeys(operator.kind for operator in graph.operators))
     model.operatorCodes = [_code(kind) for kind in kinds]
     subgraph.operators = [_operator(operator, kinds) for operator in graph.operators]
@@ -69,7 +76,7 @@ def _tensor(tensor: Tensor, buffers: list[Any]) -> Any:
     written = s.TensorT(name=tensor.name, hasRank=True)
     written.shape = np.asarray(tensor.shape, np.int32)
     written.type = values("TensorType")[tensor.dtype.upper()]
-    if tensor.quantization is not None:
+    if tensor.quantization is not None and not tensor.quantization.block_size:
         written.quantization = _quantization(tensor.quantization)
     if tensor.data is not None:
         written.buffer = len(buffers)
@@ -78,12 +85,29 @@ def _tensor(tensor: Tensor, buffers: list[Any]) -> Any:
 
 
 def _quantization(quantization: Quantization) -> Any:
-    if quantization.block_size:
-        raise StapesError("Weights quantized in blocks cannot be written to a .tflite file yet.")
     return schema().QuantizationParametersT(
         scale=np.asarray(quantization.scales, np.float32),
         zeroPoint=np.asarray(quantization.zero_points, np.int64),
         quantizedDimension=quantization.axis,
+    )
+
+
+def _blocks(
+    tensor: Tensor, quantization: Quantization, buffers: list[Any], tensors: list[Any]
+) -> Any:
+    """The quantization of `tensor` in blocks; appends a tensor with the scales."""
+    s = schema()
+    scales = half(quantization.scales, tensor.name)
+    added = s.TensorT(name=f"{tensor.name}_scales", hasRank=True, buffer=len(buffers))
+    added.shape = np.array((tensor.shape[0], scales.size // tensor.shape[0]), np.int32)
+    added.type = values("TensorType")["FLOAT16"]
+    buffers.append(_aligned_buffer(scales.tobytes()))
+    tensors.append(added)
+    return s.QuantizationParametersT(
+        detailsType=BLOCKWISE,
+        details=s.BlockwiseQuantizationT(
+            scales=len(tensors) - 1, zeroPoints=-1, blockSize=quantization.block_size
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from codegen.errors import StapesError
 from codegen.toolchain._make import make
 from codegen.toolchain._process import find, run, tail
-from codegen.toolchain._project import Project
+from codegen.toolchain._project import WEIGHTS, Project
 from codegen.toolchain.records import EXIT_CODES
 
 
@@ -22,9 +22,10 @@ def build(project: Project, build_folder: Path, extra_cflags: str = "") -> Path:
     return make(project, build_folder, variables, extra_cflags)
 
 
-def execute(executable: Path, folder: Path, timeout_s: float) -> None:
+def execute(project: Project, executable: Path, folder: Path, timeout_s: float) -> None:
     """Run on `folder`/input.bin, writing `folder`/output.bin; StapesError when it fails."""
     command = [str(executable.resolve()), "input.bin", "output.bin"]
+    command += [WEIGHTS] if project.weights else []
     done = run(command, folder, timeout_s)
     if done.returncode != 0:
         reason = EXIT_CODES.get(done.returncode, f"it ended with {done.returncode}")

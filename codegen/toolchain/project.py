@@ -9,7 +9,7 @@ from pathlib import Path
 
 from codegen.errors import StapesError, UserError
 from codegen.toolchain import gcc, host, qemu, records, zig
-from codegen.toolchain._project import open_project
+from codegen.toolchain._project import WEIGHTS, open_project
 from codegen.toolchain.records import RunRecord
 
 TOOLCHAINS = ("gcc", "zig")
@@ -38,23 +38,39 @@ def build(
 
 
 def run(
-    folder: Path, payloads: Sequence[bytes], *, firmware: Path, timeout_s: float = 600.0
+    folder: Path,
+    payloads: Sequence[bytes],
+    *,
+    firmware: Path,
+    timeout_s: float = 600.0,
+    weights: Path | None = None,
 ) -> tuple[RunRecord, ...]:
     """What `firmware`, built from the project in `folder`, answers to each payload.
 
     A payload is int16 little-endian PCM for a speech model, else the concatenated input tensors.
-    Raises StapesError when the firmware or the emulator fails, UserError when QEMU is missing.
+    `weights` stand in for the project's own file of weights. Raises StapesError when the firmware
+    or the emulator fails, UserError when QEMU or the file is missing, or the project has none.
     """
     project = open_project(folder)
+    if weights is not None and project.weights is None:
+        raise UserError(
+            f"'{project.name}' has its weights compiled in; emit it with --weights bin to bind "
+            f"{weights}."
+        )
+    bound = weights or project.weights
+    if bound is not None and not bound.is_file():
+        raise UserError(f"{bound}: no such file of weights; emit the project again.")
     with tempfile.TemporaryDirectory(prefix="stapes-run-") as scratch:
         place = Path(scratch)
         try:
             (place / "input.bin").write_bytes(records.pack(payloads))
             (place / "output.bin").touch()
+            if bound is not None:
+                (place / WEIGHTS).symlink_to(bound.resolve())
         except OSError as error:
             raise StapesError(f"cannot write the firmware's input: {error.strerror}.") from error
         if project.board.machine:
             qemu.execute(project, firmware, place, timeout_s)
         else:
-            host.execute(firmware, place, timeout_s)
+            host.execute(project, firmware, place, timeout_s)
         return records.unpack((place / "output.bin").read_bytes(), len(payloads))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from codegen.errors import StapesError
 from codegen.toolchain._process import find, run, tail
-from codegen.toolchain._project import Project
+from codegen.toolchain._project import WEIGHTS, Project
 from codegen.toolchain.records import EXIT_CODES
 
 
@@ -21,6 +21,9 @@ def execute(project: Project, elf: Path, folder: Path, timeout_s: float) -> None
     command += ["-display", "none", "-monitor", "none", "-serial", "none"]
     command += ["-icount", f"shift={project.icount_shift},sleep=off"]
     command += ["-semihosting-config", f"enable=on,target=native,{arguments}"]
+    if project.weights:
+        where = f"addr={project.weights_address:#x}"
+        command += ["-device", f"loader,file={WEIGHTS},{where},force-raw=on"]
     done = run(command, folder, timeout_s)
     if done.returncode != 0:
         reason = EXIT_CODES.get(done.returncode, f"QEMU ended with {done.returncode}")

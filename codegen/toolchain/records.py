@@ -25,6 +25,13 @@ STATUSES = (
     "audio longer than the model's window",
     "text buffer too small",
     "cancelled",
+    "the weights are not bound",
+    "the weights are not aligned to 16 bytes",
+    "not a file of weights",
+    "weights of another format version",
+    "weights of another model than the firmware's",
+    "weights of a wrong length",
+    "weights whose checksum is wrong",
 )
 
 

@@ -15,6 +15,10 @@ enum {
     BOARD_ERROR_FAULT = 99 /* the core took a fault */
 };
 
+/* Read up to `capacity` bytes of the file of weights that the third argument names; the bytes read.
+ * For boards without memory that somebody else loads. */
+size_t board_load(int argc, char **argv, void *bytes, size_t capacity);
+
 /* Open the input and output files named by the arguments; BOARD_OK or an exit code. */
 int board_open(int argc, char **argv);
 

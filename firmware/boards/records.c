@@ -21,25 +21,37 @@ int records_skip(uint32_t count) {
     return BOARD_OK;
 }
 
-static int write_result(const record_server *server) {
+static int write_outputs(const record_server *server) {
     const uint32_t last = server->model->graph_count - 1;
     const stapes_graph *const graph = &server->model->graphs[last];
     uint32_t tensor_bytes = 0;
     for (uint32_t i = 0; i < graph->output_count; i++) {
         tensor_bytes += graph->outputs[i].bytes;
     }
-    if (server->status != STAPES_OK) {
-        tensor_bytes = 0;
+    int code = write_u32(tensor_bytes);
+    for (uint32_t i = 0; code == BOARD_OK && i < graph->output_count; i++) {
+        code = board_write(stapes_output(server->model, server->context, last, i),
+                           graph->outputs[i].bytes);
     }
+    return code;
+}
+
+static int write_report(const record_server *server) {
+    const uint32_t bytes = 4 * server->report_words;
+    const int code = write_u32(bytes);
+    return code != BOARD_OK ? code : board_write(server->report, bytes);
+}
+
+static int write_result(const record_server *server) {
     int code = write_u32((uint32_t)server->status);
     code = code != BOARD_OK ? code : write_u32((uint32_t)server->instructions);
     code = code != BOARD_OK ? code : write_u32((uint32_t)(server->instructions >> 32));
     code = code != BOARD_OK ? code : write_u32((uint32_t)server->text_bytes);
     code = code != BOARD_OK ? code : board_write(server->text, server->text_bytes);
-    code = code != BOARD_OK ? code : write_u32(tensor_bytes);
-    for (uint32_t i = 0; tensor_bytes != 0 && code == BOARD_OK && i < graph->output_count; i++) {
-        code = board_write(stapes_output(server->model, server->context, last, i),
-                           graph->outputs[i].bytes);
+    if (code == BOARD_OK && server->status != STAPES_OK) {
+        code = write_u32(0);
+    } else if (code == BOARD_OK) {
+        code = server->report != NULL ? write_report(server) : write_outputs(server);
     }
     if (server->text_capacity != 0) {
         board_print(server->text, server->text_bytes);
@@ -55,10 +67,10 @@ int records_serve(record_server *server, record_handler handle, int argc, char *
     while (code == BOARD_OK && (got = board_read(header, sizeof header)) == sizeof header) {
         const uint32_t bytes = (uint32_t)header[0] | (uint32_t)header[1] << 8 |
                                (uint32_t)header[2] << 16 | (uint32_t)header[3] << 24;
-        server->status = STAPES_OK;
+        server->status = server->bound;
         server->instructions = 0;
         server->text_bytes = 0;
-        code = handle(server, bytes);
+        code = server->status == STAPES_OK ? handle(server, bytes) : records_skip(bytes);
         code = code != BOARD_OK ? code : write_result(server);
     }
     if (code == BOARD_OK && got != 0) {

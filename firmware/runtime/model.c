@@ -17,6 +17,9 @@ stapes_status stapes_check(const stapes_model *model, const stapes_context *cont
             return STAPES_ERROR_ARENA_TOO_SMALL;
         }
     }
+    if (model->weights != NULL && context->bound != model->weights) {
+        return STAPES_ERROR_WEIGHTS_UNBOUND;
+    }
     return STAPES_OK;
 }
 

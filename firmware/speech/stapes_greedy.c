@@ -22,11 +22,31 @@ static int32_t most_steps(const stapes_greedy_params *params, int32_t samples) {
     return steps < params->most_tokens ? steps : params->most_tokens;
 }
 
-static void set_value(void *values, int32_t bytes, int32_t index, int32_t value) {
-    if (bytes == 1) {
-        ((int8_t *)values)[index] = (int8_t)value;
+static void write_mask(const stapes_greedy_params *params, void *mask, int32_t index, int there) {
+    const int32_t value = there ? params->attended : params->masked;
+    if (params->mask_bytes == 1) {
+        ((int8_t *)mask)[index] = (int8_t)value;
+    } else if (params->mask_bytes == 2) {
+        ((int16_t *)mask)[index] = (int16_t)value;
     } else {
-        ((int16_t *)values)[index] = (int16_t)value;
+        ((float *)mask)[index] = there ? 0.0f : params->float_masked;
+    }
+}
+
+/* target[i] = rows[row, i], or (float)rows[row, i] * scales[row] where there are scales. */
+static void write_row(const stapes_context *context, const stapes_row_table *table, size_t row,
+                      void *target) {
+    const uint8_t *const rows = stapes_constant_at(context, &table->rows);
+    const void *const values = rows + row * table->row_bytes;
+    if (table->scaled == 0) {
+        memcpy(target, values, table->row_bytes);
+        return;
+    }
+    const int8_t *const integers = values;
+    const float *const scales = stapes_constant_at(context, &table->scales);
+    float *const floats = target;
+    for (uint32_t i = 0; i < table->row_bytes; i++) {
+        floats[i] = (float)integers[i] * scales[row];
     }
 }
 
@@ -36,13 +56,11 @@ static void write_inputs(const stapes_greedy_params *params, const stapes_contex
     for (int32_t i = 0; i < params->table_count; i++) {
         const stapes_row_table *const table = &params->tables[i];
         const size_t row = (size_t)(table->by_token != 0 ? token : step);
-        memcpy(stapes_at(context, &table->target),
-               (const uint8_t *)table->rows + row * table->row_bytes, table->row_bytes);
+        write_row(context, table, row, stapes_at(context, &table->target));
     }
     void *const mask = stapes_at(context, &params->mask);
     for (int32_t i = 0; i <= params->positions; i++) {
-        const int there = i < step || i == params->positions;
-        set_value(mask, params->mask_bytes, i, there ? params->attended : params->masked);
+        write_mask(params, mask, i, i < step || i == params->positions);
     }
 }
 
@@ -70,20 +88,30 @@ static int is_among(const int32_t *tokens, int32_t count, int32_t token) {
     return 0;
 }
 
-/* The first of the greatest logits that is not suppressed; the end where all are. */
+/* Whether the logit of `token` is a number, and greater than that of `best` if there is one. */
+static int wins(const void *logits, int32_t bytes, int32_t token, int32_t best) {
+    if (bytes == 4) {
+        const float *const floats = logits;
+        return best < 0 ? floats[token] == floats[token] : floats[token] > floats[best];
+    }
+    if (best < 0) {
+        return 1;
+    }
+    return bytes == 1 ? ((const int8_t *)logits)[token] > ((const int8_t *)logits)[best]
+                      : ((const int16_t *)logits)[token] > ((const int16_t *)logits)[best];
+}
+
+/* The first of the greatest logits that is a number and not suppressed; the end where none is. */
 static int32_t choose(const stapes_greedy_params *params, const void *logits, int first) {
-    int32_t best = params->end;
-    int32_t greatest = INT32_MIN;
+    int32_t best = -1;
     for (int32_t token = 0; token < params->classes; token++) {
-        const int32_t logit = params->logit_bytes == 1 ? ((const int8_t *)logits)[token]
-                                                       : ((const int16_t *)logits)[token];
-        if (logit > greatest && !is_among(params->suppress, params->suppress_count, token) &&
+        if (wins(logits, params->logit_bytes, token, best) &&
+            !is_among(params->suppress, params->suppress_count, token) &&
             !(first && is_among(params->begin_suppress, params->begin_suppress_count, token))) {
             best = token;
-            greatest = logit;
         }
     }
-    return best;
+    return best < 0 ? params->end : best;
 }
 
 /* How many of `count` tokens to drop where the last repeat_tokens of them repeat; else 0. */
@@ -152,9 +180,10 @@ stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_conte
         }
         tokens[count++] = chosen;
         if (context->on_text != NULL) {
-            const uint32_t begin = chosen == 0 ? 0 : params->byte_ends[chosen - 1];
-            context->on_text(context->user, (const char *)params->bytes + begin,
-                             params->byte_ends[chosen] - begin);
+            const char *const bytes = stapes_constant_at(context, &params->bytes);
+            const uint32_t *const ends = stapes_constant_at(context, &params->byte_ends);
+            const uint32_t begin = chosen == 0 ? 0 : ends[chosen - 1];
+            context->on_text(context->user, bytes + begin, ends[chosen] - begin);
         }
         const int32_t dropped = surplus(params, tokens, count);
         if (dropped > 0) {
@@ -162,5 +191,5 @@ stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_conte
             break;
         }
     }
-    return stapes_greedy_text(params, tokens, count, text, text_bytes, written);
+    return stapes_greedy_text(params, context, tokens, count, text, text_bytes, written);
 }

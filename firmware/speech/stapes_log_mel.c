@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stapes/log_mel.h"
 
+#include "stapes/log2.h"
+
 #define POINTS 256
 #define CIRCLE 512
 #define TWIDDLE_BITS 30
@@ -102,20 +104,9 @@ static void split(const int32_t *quarter, int32_t *spectrum) {
     }
 }
 
-/* 512 * (log2(energy) - FLOOR_LOG2), by a table of 64 chords. */
+/* 512 * (log2(energy) - FLOOR_LOG2). */
 static int16_t log2_q9(const uint16_t *table, uint64_t energy) {
-    int32_t exponent = 63;
-    for (int32_t step = 32; step > 0; step /= 2) {
-        if ((energy >> (64 - step)) == 0) {
-            energy <<= step;
-            exponent -= step;
-        }
-    }
-    const uint32_t index = (uint32_t)(energy >> 57) & 63u;
-    const uint32_t rest = (uint32_t)(energy >> 42) & 32767u;
-    const uint32_t low = table[index];
-    const uint32_t fraction = low + (((table[index + 1u] - low) * rest + 16384u) >> 15);
-    return (int16_t)((exponent - FLOOR_LOG2) * 512 + (int32_t)((fraction + 32u) >> 6));
+    return (int16_t)(((stapes_log2_q15(table, energy) + 32) >> 6) - FLOOR_LOG2 * 512);
 }
 
 /*

@@ -39,11 +39,14 @@ ALSO = {
     "encoder_decoder": ROOMS,
     "measure": ROOMS | {"encoder_decoder"},
     "pipeline": ROOMS | {"emit", "encoder_decoder", "lower", "measure"},
+    "native": ROOMS | {"emit", "measure", "pipeline"},
     "build": ROOMS | {"emit", "measure", "pipeline"},
-    "cli": ROOMS | {"build", "emit", "lower", "measure", "pipeline"},
+    "cli": ROOMS | {"build", "emit", "lower", "measure", "native", "pipeline"},
     "__main__": {"cli"},
 }
-HEAVY = {"torch", "transformers", "litert_torch", "ai_edge_quantizer", "safetensors"}
+HEAVY = {"torch", "transformers", "litert_torch", "ai_edge_quantizer", "safetensors"} | {
+    "huggingface_hub"
+}
 HEAVY_HOMES = (
     "models/",
     "ptq/",

@@ -93,7 +93,6 @@ def test_mode_and_recipe_exclude_each_other(tmp_path: Path, checkpoint: Path) ->
         ("stereo", ("2 channels",)),
         ("rate", ("8000 Hz", "16000 Hz")),
         ("empty", ("is empty",)),
-        ("long", ("window",)),
         ("text", ("not a WAV",)),
         ("missing", ("no such recording",)),
     ],
@@ -106,7 +105,6 @@ def test_wrong_recording(
         "stereo": (np.zeros((400, 2), np.int16), 16000),
         "rate": (np.zeros(400, np.int16), 8000),
         "empty": (np.zeros(0, np.int16), 16000),
-        "long": (np.zeros(7000, np.int16), 16000),
     }
     if name in sounds:
         soundfile.write(wav, *sounds[name], subtype="PCM_16")
@@ -205,6 +203,35 @@ def test_not_a_checkpoint(tmp_path: Path, manifest: Path) -> None:
     (tmp_path / "config.json").write_text('{"family": "rnn"}', encoding="utf-8")
     complained(stapes("quantize", tmp_path, *arguments), "rnn", "ctc")
     assert_empty(tmp_path, "config.json")
+
+
+def test_a_hub_out_of_reach(tmp_path: Path, manifest: Path) -> None:
+    """Nothing listens at the discard port of this computer."""
+    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "cache")}
+    arguments = ("-o", tmp_path / "p", "--calibration", manifest)
+    expected = ("cannot be reached", "Connection refused", "model.safetensors", "give that folder")
+    for source in ("ORG/tiny", "ORG/tiny@" + "a" * 40):
+        done = stapes("quantize", source, *arguments, environment=environment, timeout_s=20)
+        complained(done, "ORG/tiny", *expected)
+    complained(stapes("quantize", "tiny", *arguments), "no such folder", "ORG/NAME@REVISION")
+    build = ("build", "ORG/tiny", *TARGET, "-o", tmp_path / "p")
+    complained(stapes(*build), "no such folder or file", "--calibration")
+    assert not (tmp_path / "p").exists()
+
+
+def test_windows_and_languages(
+    tmp_path: Path, checkpoint: Path, package: Path, manifest: Path
+) -> None:
+    arguments = ("-o", tmp_path / "p", "--calibration", manifest)
+    for option in (("--window", "2s"), ("--language", "en")):
+        done = stapes("quantize", checkpoint, *arguments, *option)
+        complained(done, "config.json fixes window and language", "leave out")
+    for wrong in ("5", "-5s", "5e9s", "five"):
+        done = stapes("quantize", checkpoint, *arguments, f"--window={wrong}")
+        complained(done, "--window", wrong, "2.5s")
+    done = stapes("build", package, *TARGET, "-o", tmp_path / "p", "--window", "2s")
+    complained(done, "quantized already", "--window")
+    assert_empty(tmp_path)
 
 
 @pytest.mark.parametrize(

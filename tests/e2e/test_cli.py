@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.e2e._stapes import MODELS, stapes, succeeded
 
@@ -158,6 +159,25 @@ def test_run_says_what_the_host_interpreter_heard(
     wavs = [part for name in heard for part in ("--wav", manifest.parent / name)]
     records = json.loads(succeeded(stapes("run", project, *wavs, "--json")))["records"]
     assert {record["input"]: record["text"] for record in records} == heard
+
+
+def test_a_recording_longer_than_the_window_is_cut(
+    tmp_path: Path, package: Path, manifest: Path, project: Path
+) -> None:
+    """The same pieces for the host interpreter and for the firmware, which refuses more."""
+    from codegen.evaluate.corpus import read_pcm
+
+    sounds = [read_pcm(path, 16000) for path in sorted(manifest.parent.glob("*.wav"))]
+    soundfile.write(tmp_path / "a.wav", np.concatenate(sounds), 16000, subtype="PCM_16")
+    line = json.dumps({"audio": "a.wav", "text": "on off"})
+    (tmp_path / "m.jsonl").write_text(line, encoding="utf-8")
+    report = json.loads(succeeded(stapes("wer", package, "--data", tmp_path / "m.jsonl", "--json")))
+    done = stapes("run", project, "--wav", tmp_path / "a.wav", "--json")
+    (record,) = json.loads(succeeded(done))["records"]
+    assert record["text"] == report["score"]["clips"][0]["hypothesis"] != ""
+    window = json.loads((project / "stapes.json").read_text(encoding="utf-8"))["window_samples"]
+    assert record["pieces"] > sum(map(len, sounds)) // window >= 2
+    assert "pieces, " in succeeded(stapes("run", project, "--wav", tmp_path / "a.wav"))
 
 
 @pytest.mark.slow

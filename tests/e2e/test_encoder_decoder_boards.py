@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tiny Moonshine from PCM to text: LiteRT's reference kernels = host C = QEMU's Cortex-M55."""
+"""Tiny models from PCM to text: LiteRT's reference kernels = host C = QEMU's Cortex-M55."""
 
 from __future__ import annotations
 
 import json
 import wave
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ import pytest
 
 from codegen import pipeline
 from codegen.emit.project import emit
+from codegen.footprint.stack import EXCEPTION_BYTES, worst_stack
 from codegen.measure import recognizer
 from codegen.package import SpeechPackage
 from codegen.ptq.recipe import Recipe
 from codegen.target import load_target
 from codegen.toolchain.project import build, run
-from tests.unit._encoder_decoder import save_tiny_moonshine
+from tests.unit._encoder_decoder import save_tiny_moonshine, save_tiny_whisper
 
 pytest.importorskip("litert_torch")
 pytestmark = pytest.mark.slow
@@ -30,9 +32,14 @@ WORDS = tuple(
 )
 CHANGES = {
     "as it is": {},
-    "never ends": {"suppress": [2], "repeat_tokens": 35, "repeat_period": 1},
-    "repeats": {"suppress": [2], "begin_suppress": [0, 1, 5], "repeat_tokens": 6},
-    "long start": {"suppress": [2, 7], "start": [1, 4, 9], "least_tokens": 20},
+    "never ends": {"suppress": [2, 15], "repeat_tokens": 35, "repeat_period": 1},
+    "repeats": {"suppress": [2, 15], "begin_suppress": [0, 1, 5], "repeat_tokens": 6},
+    "long start": {"suppress": [2, 7, 15], "start": [1, 4, 9], "least_tokens": 20},
+}
+#: A checkpoint of a family, its window in samples, and the steps that this allows.
+FAMILIES = {
+    "moonshine": (partial(save_tiny_moonshine, seed=3), None, 35),
+    "whisper": (partial(save_tiny_whisper, seed=1), 64000, 35),
 }
 
 
@@ -42,10 +49,13 @@ def _pcm(seed: int, samples: int, loudness: float = 3000.0) -> np.ndarray:
     return shaped.clip(-32768, 32767).astype(np.int16)
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> SpeechPackage:
+@pytest.fixture(scope="module", params=FAMILIES)
+def package(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> SpeechPackage:
     folder = tmp_path_factory.mktemp("tiny")
-    save_tiny_moonshine(folder / "tiny", 3)
+    save, window, most = FAMILIES[request.param]
+    save(folder / "tiny")
     lines = []
     for seed in range(3):
         with wave.open(str(folder / f"{seed}.wav"), "wb") as file:
@@ -56,13 +66,14 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> SpeechPackage:
         lines.append(json.dumps({"audio": f"{seed}.wav", "text": "x"}))
     (folder / "m.jsonl").write_text("\n".join(lines), encoding="utf-8")
     recipe = Recipe.for_mode("static16")
-    made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+    made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe, window_samples=window)
+    assert made.decoding["most_tokens"] == most
     return replace(made, vocabulary=WORDS)
 
 
 RECORDINGS = (
     *(_pcm(seed, 40000) for seed in range(3)),
-    _pcm(7, 80000, 9000.0),
+    _pcm(7, 64000, 9000.0),
     _pcm(8, 100),
     np.zeros(30000, np.int16),
     np.zeros(0, np.int16),
@@ -70,23 +81,49 @@ RECORDINGS = (
 
 
 @pytest.mark.parametrize(
-    ("target", "weights"), [("host", "array"), ("host", "incbin"), ("mps3-an547", "incbin")]
+    ("target", "weights"),
+    [
+        ("host", "array"),
+        ("host", "incbin"),
+        ("host", "bin"),
+        ("mps3-an547", "incbin"),
+        ("mps3-an547", "bin"),
+    ],
 )
 @pytest.mark.parametrize("changes", CHANGES)
-def test_text_from_pcm(
+def test_text_tokens_and_logits_from_pcm(
     package: SpeechPackage, tmp_path: Path, target: str, weights: str, changes: str
 ) -> None:
-    if target != "host" and changes != "never ends":
-        pytest.skip("one rule is enough on QEMU")
+    if (target != "host" or weights == "bin") and changes != "never ends":
+        pytest.skip("one rule is enough on QEMU, and for weights that are bound")
+    if package.front_end["kind"] == "whisper_mel" and (changes, weights) != (
+        "never ends",
+        "incbin",
+    ):
+        pytest.skip("one rule and one kind of weights is enough for another front end")
     changed = replace(package, decoding={**package.decoding, **CHANGES[changes]})
     compiled = pipeline.compile_model(pipeline.packaged_model(changed), load_target(target))
     assert compiled.footprint.component_bytes("KV cache") == 2 * 2 * 2 * 35 * 8 * 2
     emit(replace(pipeline.emit_inputs(compiled, "tiny"), weights=weights), tmp_path / "c")
     sent = [pcm.tobytes() for pcm in RECORDINGS]
     records = run(tmp_path / "c", sent, firmware=build(tmp_path / "c"))
-    engine = recognizer(changed, "reference")()
+    traced = recognizer(changed, "reference").traced()
     assert [r.status_text for r in records] == ["ok"] * len(RECORDINGS)
     texts = [record.text for record in records]
-    assert texts == [engine(pcm) for pcm in RECORDINGS]
+    assert [(r.text, r.outputs) for r in records] == [traced(pcm) for pcm in RECORDINGS]
+    assert [len(record.outputs) for record in records[-2:]] == [0, 0]
+    assert min(len(record.outputs) for record in records[:-2]) >= 4
     assert texts[-2:] == ["", ""]
     assert changes != "never ends" or max(map(len, texts)) > 20
+
+
+def test_the_stack_suffices_with_an_interrupt_on_top(
+    package: SpeechPackage, tmp_path: Path
+) -> None:
+    target = load_target("mps3-an547")
+    compiled = pipeline.compile_model(pipeline.packaged_model(package), target)
+    emit(pipeline.emit_inputs(compiled), tmp_path / "c")
+    build(tmp_path / "c", extra_cflags="-fcallgraph-info=su,da")
+    stack = worst_stack(path.read_text() for path in sorted((tmp_path / "c").rglob("*.ci")))
+    assert {"stapes_finish", "stapes_greedy_decode"} <= {name for name, _ in stack.path}
+    assert stack.total_bytes + EXCEPTION_BYTES <= target.stack_bytes

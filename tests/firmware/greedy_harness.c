@@ -12,30 +12,35 @@
 #include "stapes/speech.h"
 #include "tables.h" /* CLASSES, POSITIONS, WIDTH, BLOCKS, ENTRY, WINDOW, RULE and the arrays */
 
+typedef VALUE value; /* int16_t or float */
+
 enum {
+    SIZE = sizeof(value),
     PCM = 0, /* the decoder's buffers lie over the PCM, as a plan would have them */
-    KEPT = (WINDOW * 2 + 15) / 16 * 16,
+    KEPT = (WINDOW * SIZE + 15) / 16 * 16,
     TOKEN_ROW = KEPT + 16,
-    STEP_ROW = TOKEN_ROW + 2 * WIDTH,
-    MASK = STEP_ROW + 2 * WIDTH,
-    CACHE = MASK + 2 * (POSITIONS + 1),
-    ROWS = CACHE + 2 * BLOCKS * POSITIONS * ENTRY,
-    LOGITS = ROWS + 2 * BLOCKS * ENTRY,
-    HISTORY = (LOGITS + 2 * CLASSES + 15) / 16 * 16,
+    STEP_ROW = TOKEN_ROW + SIZE * WIDTH,
+    MASK = STEP_ROW + SIZE * WIDTH,
+    CACHE = MASK + SIZE * (POSITIONS + 1),
+    ROWS = CACHE + SIZE * BLOCKS * POSITIONS * ENTRY,
+    LOGITS = ROWS + SIZE * BLOCKS * ENTRY,
+    HISTORY = (LOGITS + SIZE * CLASSES + 15) / 16 * 16,
     ARENA_BYTES = HISTORY + 4 * POSITIONS
 };
 
-static const stapes_tensor encoder_inputs[] = {{0, PCM, WINDOW * 2}};
+static const stapes_tensor encoder_inputs[] = {{0, PCM, WINDOW *SIZE}};
 static const stapes_tensor encoder_outputs[] = {{0, KEPT, 4}};
-static const stapes_tensor step_outputs[] = {{0, LOGITS, 2 * CLASSES}};
+static const stapes_tensor step_outputs[] = {{0, LOGITS, SIZE *CLASSES}};
 
-static int16_t *values(const stapes_context *context, uint32_t offset) {
-    return (int16_t *)(void *)(context->arena[0] + offset);
+static value *values(const stapes_context *context, uint32_t offset) {
+    return (value *)(void *)(context->arena[0] + offset);
 }
 
-static void hash(uint32_t *state, const int16_t *data, int32_t count) {
-    for (int32_t i = 0; i < count; i++) {
-        *state = (*state ^ (uint16_t)data[i]) * 16777619u;
+static void hash(uint32_t *state, const value *data, int32_t count) {
+    uint16_t half;
+    for (int32_t i = 0; i < count * (SIZE / 2); i++) {
+        memcpy(&half, (const uint8_t *)data + 2 * i, 2);
+        *state = (*state ^ half) * 16777619u;
     }
 }
 
@@ -53,11 +58,11 @@ static stapes_status decode(const stapes_context *context) {
     hash(&state, values(context, TOKEN_ROW),
          2 * WIDTH + POSITIONS + 1 + BLOCKS * POSITIONS * ENTRY);
     for (int32_t i = 0; i < BLOCKS * ENTRY; i++) {
-        values(context, ROWS)[i] = (int16_t)((state >> 8) + (uint32_t)i * 7919u);
+        values(context, ROWS)[i] = (value)(int16_t)((state >> 8) + (uint32_t)i * 7919u);
     }
     for (int32_t i = 0; i < CLASSES; i++) {
         state = state * 1664525u + 1013904223u;
-        values(context, LOGITS)[i] = (int16_t)((state >> 16) % LEVELS);
+        values(context, LOGITS)[i] = LOGIT((int16_t)((state >> 16) % LEVELS));
     }
     memset(context->arena[0] + TOKEN_ROW, 0x33, CACHE - TOKEN_ROW); /* a run may spoil these */
     return context->on_step != NULL && context->on_step(context->user, 0) != 0
@@ -70,24 +75,24 @@ static const stapes_graph graphs[] = {{encode, encoder_inputs, encoder_outputs, 
 static const uint32_t arena_bytes[] = {ARENA_BYTES};
 static const stapes_raw_pcm_input input = {
     .rescale = RESCALE,
-    .convert = stapes_rescale_s16,
-    .values = {0, PCM, WINDOW * 2},
-    .value_bytes = 2,
+    .convert = CONVERT,
+    .values = {0, PCM, WINDOW *SIZE},
+    .value_bytes = SIZE,
     .samples = WINDOW,
 };
 static const stapes_row_table tables[] = {
-    {token_table, 2 * WIDTH, 1, {0, TOKEN_ROW, 2 * WIDTH}},
-    {step_table, 2 * WIDTH, 0, {0, STEP_ROW, 2 * WIDTH}},
+    {{token_table, 0}, SCALES, sizeof token_table / CLASSES, 1, {0, TOKEN_ROW, SIZE *WIDTH}},
+    {{step_table, 0}, {NULL, 0}, 0, SIZE *WIDTH, 0, {0, STEP_ROW, SIZE *WIDTH}},
 };
-static const stapes_row_state states[] = {{{0, CACHE, 2 * BLOCKS *POSITIONS *ENTRY},
-                                           {0, ROWS, 2 * BLOCKS *ENTRY},
+static const stapes_row_state states[] = {{{0, CACHE, SIZE *BLOCKS *POSITIONS *ENTRY},
+                                           {0, ROWS, SIZE *BLOCKS *ENTRY},
                                            BLOCKS,
                                            POSITIONS,
-                                           2 * ENTRY,
+                                           SIZE *ENTRY,
                                            0}};
 static const stapes_greedy_params decoder = {
-    .bytes = token_bytes,
-    .byte_ends = token_ends,
+    .bytes = {token_bytes, 0},
+    .byte_ends = {token_ends, 0},
     .start = start,
     .suppress = suppress,
     .begin_suppress = begin_suppress,
@@ -97,10 +102,10 @@ static const stapes_greedy_params decoder = {
     .state_count = 1,
     .classes = CLASSES,
     .positions = POSITIONS,
-    .mask_bytes = 2,
-    .logit_bytes = 2,
-    .mask = {0, MASK, 2 * (POSITIONS + 1)},
-    .logits = {0, LOGITS, 2 * CLASSES},
+    .mask_bytes = SIZE,
+    .logit_bytes = SIZE,
+    .mask = {0, MASK, SIZE *(POSITIONS + 1)},
+    .logits = {0, LOGITS, SIZE *CLASSES},
     .history = {0, HISTORY, 4 * POSITIONS},
     RULE,
 };
@@ -111,7 +116,7 @@ static const struct stapes_speech speech = {
     .input = &input,
     .decoder = &decoder,
 };
-static const stapes_model model = {graphs, 2, 1, arena_bytes, &speech};
+static const stapes_model model = {graphs, 2, 1, arena_bytes, &speech, NULL};
 
 static char told[4096];
 static size_t told_bytes;

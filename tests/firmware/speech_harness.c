@@ -71,7 +71,7 @@ static const struct stapes_speech speech = {
     .input = &input,
     .decoder = &ctc,
 };
-static const stapes_model model = {graphs, 1, 1, arena_bytes, &speech};
+static const stapes_model model = {graphs, 1, 1, arena_bytes, &speech, NULL};
 
 static int cancel(void *user, int32_t step) {
     (void)user;

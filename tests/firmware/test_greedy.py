@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C decoding loop equals Python's token for token, on graphs that hash all they are given."""
+"""The C decoding loop equals Python's token for token, on graphs that hash all they are given.
+
+They are of int16 or of float; of these, a token's row is int8 and has a scale.
+"""
 
 from __future__ import annotations
 
 import struct
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +42,10 @@ RULE: dict[str, Any] = {
     "silence": 50,
     "masked": -300,
     "attended": 12,
+    "float_masked": -60.125,
 }
 #: What is asked of the rules; LEVELS is how many values a logit has: few make ties and repetition.
+#: A float logit of 1 is written as no number.
 CASES: dict[str, tuple[dict[str, Any], int]] = {
     "plain": ({}, 60000),
     "ties": ({}, 2),
@@ -50,7 +55,11 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
     "repeats": ({"suppress": [0], "repeat_tokens": 3, "repeat_period": 1}, 3),
     "repeats in pairs": ({"suppress": [0, 3, 4, 5, 6], "repeat_tokens": 4, "repeat_period": 2}, 2),
     "one step": ({"most_tokens": 1, "suppress": [0]}, 60000),
+    "floats": ({}, 60000),
+    "floats, ties": ({}, 3),
+    "floats, not a number": ({"suppress": [3], "begin_suppress": [2, 5]}, 2),
 }
+FLOAT_SCALE, FLOAT_BIAS = np.float32(1 / 32768), np.float32(0.1)
 MASK32 = 0xFFFFFFFF
 
 
@@ -61,8 +70,9 @@ class Loop:
     program: Path
     rule: Mapping[str, Any]
     levels: int
-    token_rows: NDArray[np.int16]
-    step_rows: NDArray[np.int16]
+    token_rows: NDArray[Any]
+    step_rows: NDArray[Any]
+    scales: NDArray[np.float32] | None = None
 
     def talk(self, *asked: tuple[NDArray[np.int16], int, int]) -> list[tuple[str, bytes, bytes]]:
         """(pcm, text bytes, block) each; gives (status, text, what was told)."""
@@ -87,28 +97,36 @@ class Loop:
         """What Python says the tokens must be."""
         if is_silent(pcm, self.rule["silence"]):
             return ()
-        heard = _hash(2166136261, FRONT_END.quantized(FRONT_END.rows(pcm, WINDOW), "int16"))
-        cache = np.zeros((BLOCKS, POSITIONS, ENTRY), np.int16)
+        rows = FRONT_END.rows(pcm, WINDOW)
+        heard = _hash(2166136261, FRONT_END.quantized(rows, "int16"))
+        masked, attended, dtype = self.rule["masked"], self.rule["attended"], "int16"
+        token_rows = self.token_rows
+        if self.scales is not None:
+            heard = _hash(2166136261, rows.astype(np.float32) * FLOAT_SCALE + FLOAT_BIAS)
+            masked, attended, dtype = self.rule["float_masked"], 0, "float32"
+            token_rows = token_rows * self.scales[:, None]
+        cache = np.zeros((BLOCKS, POSITIONS, ENTRY), dtype)
 
-        def step(token: int, number: int) -> NDArray[np.int16]:
-            mask = np.full(POSITIONS + 1, self.rule["masked"], np.int16)
-            mask[:number] = mask[-1] = self.rule["attended"]
+        def step(token: int, number: int) -> NDArray[Any]:
+            mask = np.full(POSITIONS + 1, masked, dtype)
+            mask[:number] = mask[-1] = attended
             state = heard
-            for given in (self.token_rows[token], self.step_rows[number], mask, cache):
+            for given in (token_rows[token], self.step_rows[number], mask, cache):
                 state = _hash(state, given)
-            rows = (np.arange(BLOCKS * ENTRY) * 7919 + (state >> 8)).astype(np.int16)
-            cache[:, number] = rows.reshape(BLOCKS, ENTRY)
-            logits = []
+            new = (np.arange(BLOCKS * ENTRY) * 7919 + (state >> 8)).astype(np.int16)
+            cache[:, number] = new.reshape(BLOCKS, ENTRY)
+            levels = []
             for _ in WORDS:
                 state = (state * 1664525 + 1013904223) & MASK32
-                logits.append((state >> 16) % self.levels)
-            return np.array(logits).astype(np.uint16).view(np.int16)
+                levels.append((state >> 16) % self.levels)
+            logits = np.array(levels).astype(np.uint16).view(np.int16)
+            return logits if self.scales is None else np.where(logits == 1, np.nan, logits)
 
         return greedy_tokens(self.rule, most_steps(self.rule, len(pcm), RATE), step)
 
 
 def _hash(state: int, values: NDArray[Any]) -> int:
-    for value in values.reshape(-1).astype(np.uint16).tolist():
+    for value in np.ascontiguousarray(values).view(np.uint16).reshape(-1).tolist():
         state = ((state ^ value) * 16777619) & MASK32
     return state
 
@@ -120,33 +138,50 @@ def _array(name: str, values: Sequence[int] | NDArray[Any], c_type: str) -> str:
 
 def _header(loop: Loop) -> str:
     rule = loop.rule
-    integers = [f".{key} = {rule[key]}" for key in INTEGERS]
+    floats = loop.scales is not None
+    integers = [f".{key} = {rule[key]}" for key in (*INTEGERS, "float_masked")]
     integers += [f".{key}_count = {len(rule[key])}" for key in ("start", "suppress")]
     integers += [f".begin_suppress_count = {len(rule['begin_suppress'])}"]
     words = [word.encode("latin-1") for word in WORDS]
-    rescale = f"{{{FRONT_END.offset}, {FRONT_END.multiplier}, {FRONT_END.shift}}}"
+    whole = f"{FRONT_END.offset}, {FRONT_END.multiplier}, {FRONT_END.shift}"
+    rescale = f"{{{whole}, {FLOAT_SCALE}f, {FLOAT_BIAS}f}}"
+    logit = "((x) == 1 ? 0.0f / 0.0f : (float)(x))" if floats else "(x)"
+    value = "float" if floats else "int16_t"
     lines = [
         f"enum {{ WINDOW = {WINDOW}, POSITIONS = {POSITIONS}, WIDTH = {WIDTH}, BLOCKS = {BLOCKS},",
         f" ENTRY = {ENTRY}, CLASSES = {len(WORDS)}, LEVELS = {loop.levels} }};",
         f"#define RESCALE {rescale}",
+        f"#define CONVERT stapes_rescale_{'f32' if floats else 's16'}",
+        f"#define VALUE {value}",
+        f"#define LOGIT(x) {logit}",
+        f"#define SCALES {{{'token_scales, 0}, 1' if floats else 'NULL, 0}, 0'}",
         f"#define RULE {', '.join(integers)}, .sample_rate_hz = {RATE}",
         _array("token_bytes", list(b"".join(words)), "uint8_t"),
         _array("token_ends", np.cumsum([len(word) for word in words]), "uint32_t"),
-        _array("token_table", loop.token_rows, "int16_t"),
-        _array("step_table", loop.step_rows, "int16_t"),
+        _array("token_table", loop.token_rows, "int8_t" if floats else "int16_t"),
+        _array("token_scales", loop.scales, "float") if loop.scales is not None else "",
+        _array("step_table", loop.step_rows, value),
         *(_array(key, rule[key], "int32_t") for key in ("start", "suppress", "begin_suppress")),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _built(folder: Path, changes: Mapping[str, Any], levels: int) -> Loop:
+def _built(folder: Path, changes: Mapping[str, Any], levels: int, *, floats: bool = False) -> Loop:
     rng = np.random.default_rng(3)
     rows = rng.integers(-32768, 32768, (len(WORDS) + POSITIONS, WIDTH), dtype=np.int16)
     split = len(WORDS)
     loop = Loop(folder / "greedy", {**RULE, **changes}, levels, rows[:split], rows[split:])
+    if floats:
+        loop = replace(
+            loop,
+            token_rows=rows[:split].astype(np.int8),
+            step_rows=rows[split:] * np.float32(1 / 3),
+            scales=rng.uniform(0.001, 0.1, split).astype(np.float32),
+        )
     (folder / "tables.h").write_text(_header(loop), encoding="utf-8")
     firmware = data_folder("firmware")
-    names = ("stapes_greedy", "stapes_greedy_text", "stapes_raw_pcm_feed", "stapes_rescale_s16")
+    names = ["stapes_greedy", "stapes_greedy_text", "stapes_raw_pcm_feed"]
+    names += ["stapes_rescale_f32" if floats else "stapes_rescale_s16"]
     sources = [*(firmware / "speech" / f"{n}.c" for n in names), *firmware.glob("runtime/*.c")]
     command = ["gcc", *FLAGS, *SANITIZERS, f"-I{firmware / 'include'}", f"-I{folder}"]
     command += [str(HERE / "greedy_harness.c"), *map(str, sources), "-o", str(loop.program)]
@@ -157,7 +192,8 @@ def _built(folder: Path, changes: Mapping[str, Any], levels: int) -> Loop:
 
 @pytest.fixture(scope="session", params=CASES)
 def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    return _built(tmp_path_factory.mktemp("greedy"), *CASES[request.param])
+    floats = request.param.startswith("floats")
+    return _built(tmp_path_factory.mktemp("greedy"), *CASES[request.param], floats=floats)
 
 
 def recordings() -> list[NDArray[np.int16]]:
@@ -185,6 +221,13 @@ def test_the_rules_are_all_exercised(tmp_path: Path) -> None:
     counts = {len(ends.tokens(pcm)) for pcm in recordings()}
     assert min(counts) < 4
     assert any(len(loop.tokens(pcm)) < 4 for pcm in recordings())
+
+
+def test_letters_are_joined_across_tokens(tmp_path: Path) -> None:
+    """The third and fourth token below are the two bytes of one letter."""
+    loop = _built(tmp_path, {"start": [4], "suppress": [0, *range(6, 10)]}, 2)
+    texts = [text for _, text, _ in loop.talk(*((pcm, 400, 64) for pcm in recordings()))]
+    assert any("é".encode() in text for text in texts)
 
 
 def test_the_text_never_passes_its_end(loop: Loop) -> None:

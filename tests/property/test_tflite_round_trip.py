@@ -63,6 +63,22 @@ def _tensors(draw: st.DrawFn, name: str, constant: bool) -> Tensor:
 
 
 @st.composite
+def _matrices_in_blocks(draw: st.DrawFn, name: str) -> Tensor:
+    """int4 weights whose scales float16 can hold, down to its smallest numbers."""
+    channels, blocks = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    size = draw(st.sampled_from([1, 32, 64]))
+    scales = st.floats(2**-24, 2**15, width=16, exclude_min=True)
+    count = channels * blocks
+    quantization = Quantization(
+        tuple(draw(st.lists(scales, min_size=count, max_size=count))), (0,) * count, 0, size
+    )
+    seed = draw(st.integers(0, 2**32 - 1))
+    shape = channels, blocks * size
+    data = np.random.default_rng(seed).integers(-8, 8, shape, np.int8)
+    return Tensor(name, shape, draw(st.sampled_from(["int4", "int8"])), quantization, data)
+
+
+@st.composite
 def _graphs(draw: st.DrawFn) -> Graph:
     count = draw(st.integers(1, 6))
     tensors = [draw(_tensors("in put\"'*/", constant=False))]
@@ -73,7 +89,10 @@ def _graphs(draw: st.DrawFn) -> Graph:
         inputs = [draw(st.integers(0, len(tensors) - 1)), -1]
         if draw(st.booleans()):
             inputs.append(len(tensors))
-            tensors.append(draw(_tensors(f"constant{index}", constant=True)))
+            constants = st.one_of(
+                _tensors(f"constant{index}", constant=True), _matrices_in_blocks(f"blocks{index}")
+            )
+            tensors.append(draw(constants))
         outputs = (len(tensors),)
         tensors.append(draw(_tensors(f"layer/{index}", constant=False)))
         operators.append(Operator(index, kind, tuple(inputs), outputs, options))

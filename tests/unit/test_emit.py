@@ -6,8 +6,10 @@ from __future__ import annotations
 import os
 import re
 import resource
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 
 from codegen.emit.inputs import EmitInputs
 from codegen.emit.project import RUNTIME_VERSION, emit, project_files
+from codegen.emit.weights import FORMAT_VERSION, HEADER_BYTES
 from codegen.errors import StapesError, UserError
 from codegen.memory_plan import MemoryPlan, Placement
 from codegen.program import Buffer, BufferRef, Constant, Params, Program, Row0, Rows, Step
@@ -278,6 +281,76 @@ def test_large_weights_go_to_a_binary_file_unless_asked_otherwise() -> None:
     assert "model/demo_weights.bin" not in project_files(inputs(program))
     with pytest.raises(UserError, match="array, incbin"):
         replace(inputs(program), weights="flash")
+
+
+def _layout(program: Program, target: Target | None = None) -> bytes:
+    """Of the file of weights, whose checksum is checked."""
+    made = replace(inputs(program, target), weights="bin")
+    data = project_files(made)["model/demo_weights.bin"]
+    assert struct.unpack("<4sIII", data[:16]) == (
+        b"STPW",
+        FORMAT_VERSION,
+        len(data) - HEADER_BYTES,
+        zlib.crc32(data[16:]),
+    )
+    assert data[32:64] == b"\xab" * 32
+    return data[16:32]
+
+
+def test_weights_to_bind_are_offsets() -> None:
+    made = replace(inputs(dense()), weights="bin")
+    files = project_files(made)
+    source = files["model/demo.c"].decode()
+    assert "    .multipliers = NULL,\n    .table = NULL,\n" in source
+    assert "params.multipliers = stapes_bound(context, OFFSET_DEMO_MULTIPLIERS);" in source
+    assert "stapes_bound(context, OFFSET_DEMO_WEIGHTS)" in source
+    assert "model/demo_weights.c" not in files
+    blob = files["model/demo_weights.bin"][HEADER_BYTES:]
+    found = re.findall(r"OFFSET_DEMO_(\w+) (\d+)u", files["model/demo_weights.h"].decode())
+    assert [int(offset) % 16 for _, offset in found] == [0, 0]
+    for constant in made.programs[0].constants:
+        offset = int(dict(found)[constant.name.upper()])
+        assert blob[offset : offset + constant.size_bytes] == constant.values.tobytes()
+    assert "board_weights = 0x7fffffa0;" in files["board/board.ld"].decode()
+
+
+def test_constants_whose_names_differ_in_case_have_offsets_of_their_own() -> None:
+    program = dense()
+    weights = replace(program.constants[0], name="MULTIPLIERS")
+    step = program.steps[0]
+    operands = tuple(weights if o is program.constants[0] else o for o in step.operands)
+    renamed = replace(
+        program,
+        steps=(replace(step, operands=operands),),
+        constants=(weights, *program.constants[1:]),
+    )
+    files = project_files(replace(inputs(renamed), weights="bin"))
+    header = files["model/demo_weights.h"].decode()
+    names = re.findall(r"#define (OFFSET_\w+)", header)
+    assert len(set(names)) == len(names) == 2
+
+
+def test_a_layout_is_that_of_everything_but_values() -> None:
+    """And of everything compiled in: a number, a length, another target."""
+    program = dense()
+    step = program.steps[0]
+    params = step.operands[0]
+    assert isinstance(params, Params)
+    weights = replace(program.constants[0], values=program.constants[0].values[::-1].copy())
+    operands = tuple(weights if o is program.constants[0] else o for o in step.operands)
+    retrained = replace(
+        program,
+        steps=(replace(step, operands=operands),),
+        constants=(weights, program.constants[1]),
+    )
+    number = replace(params, fields=(("inputs", 5), *params.fields[1:]))
+    other = replace(program, steps=(replace(step, operands=(number, *step.operands[1:])),))
+    longer = replace(program.constants[0], values=np.zeros(20, np.int8))
+    grown = replace(program, constants=(longer, program.constants[1]))
+    layouts = [_layout(each) for each in (program, other, grown)]
+    layouts.append(_layout(program, load_target("mps2-an386")))
+    assert _layout(retrained) == layouts[0]
+    assert len(set(layouts)) == 4
 
 
 @pytest.mark.parametrize("compiler", [["gcc"], [sys.executable, "-m", "ziglang", "cc"]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,17 @@ from codegen.errors import StapesError, UserError
 from codegen.footprint import predict as predict_module
 from codegen.footprint.elf import NOWHERE, model_prefixes, read_elf
 from codegen.footprint.fit import check_fit, fits
-from codegen.footprint.predict import greedy_rows, predict, speech_rows
+from codegen.footprint.predict import (
+    WEIGHTS_SECTION,
+    greedy_rows,
+    predict,
+    speech_rows,
+    with_weights_file,
+)
 from codegen.footprint.stack import worst_stack
+from codegen.frontend.log_mel import LogMel
+from codegen.frontend.raw_pcm import RawPcm
+from codegen.frontend.whisper_mel import WhisperMel
 from codegen.memory.place import place
 from codegen.memory.plan import plan
 from codegen.memory_plan import UNATTRIBUTED, Footprint, FootprintRow
@@ -72,7 +82,7 @@ def test_prediction_counts_each_component() -> None:
         "stack": 512,
         "weights": 8 + 24,  # seven bytes, then int64 from a multiple of eight
         "kernel parameters": 12,
-        "model description": 20 + 20 + 2 * 12 + 4,
+        "model description": 24 + 20 + 2 * 12 + 4,
     }
     assert {row.component: row.size_bytes for row in footprint.rows} == expected
     assert footprint.kind_bytes("ram") == 176 + 512
@@ -83,7 +93,8 @@ def test_prediction_counts_each_component() -> None:
 
 
 def test_speech_adds_tables_vocabulary_text_and_the_callers_pcm_apart() -> None:
-    rows = speech_rows(TARGET, {"window": np.zeros(201, np.int16)}, ("", "yes", "nö"), 100, 320)
+    heard = (112, {"window": np.zeros(201, np.int16)})
+    rows = speech_rows(TARGET, heard, ("", "yes", "nö"), 100, 320)
     sizes = {row.component: row.size_bytes for row in rows}
     assert sizes["front-end tables"] == 404
     assert sizes["vocabulary"] == 3 + 3 + 1 + 6
@@ -268,8 +279,9 @@ def test_stack_without_a_bound_or_a_root_is_an_error() -> None:
 
 STRUCTS = {
     "struct stapes_speech": predict_module._SPEECH_BYTES,
-    "stapes_log_mel_input": predict_module._LOG_MEL_BYTES,
-    "stapes_raw_pcm_input": predict_module._RAW_PCM_BYTES,
+    "stapes_log_mel_input": LogMel().runtime(2, 0.01, 0, "int8").struct_bytes,
+    "stapes_raw_pcm_input": RawPcm().runtime(64, "int8").struct_bytes,
+    "stapes_whisper_mel_input": WhisperMel().runtime(640, "int8").struct_bytes,
     "stapes_ctc_params": predict_module._CTC_BYTES,
     "stapes_greedy_params": predict_module._GREEDY_BYTES,
     "stapes_row_table": predict_module._ROW_TABLE_BYTES,
@@ -278,7 +290,7 @@ STRUCTS = {
 
 
 def test_structs_have_the_predicted_sizes(tmp_path: Path) -> None:
-    headers = ("speech", "log_mel", "raw_pcm", "ctc", "greedy")
+    headers = ("speech", "log_mel", "raw_pcm", "whisper_mel", "ctc", "greedy")
     lines = [f'#include "stapes/{header}.h"' for header in headers]
     lines += [f'_Static_assert(sizeof({name}) == {size}, "");' for name, size in STRUCTS.items()]
     (tmp_path / "sizes.c").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -309,8 +321,27 @@ def test_a_repeating_program_has_its_caches_as_rows() -> None:
 
 def test_greedy_decoding_adds_its_tables() -> None:
     table = np.zeros((10, 4), np.int16)
-    rows = greedy_rows(TARGET, {"embedding": table}, (b"", b"ab"), 3, 100, 320)
+    heard = (48, {"sine": np.zeros(3, np.int16)})
+    rows = greedy_rows(TARGET, heard, {"embedding": table}, (b"", b"ab"), 3, 100, 320)
     sizes = {row.component: row.size_bytes for row in rows}
     assert sizes["table embedding"] == 80
     assert sizes["vocabulary"] == 2 + 8
-    assert sizes["speech description"] == 20 + 40 + 140 + 24 + 3 * 40
+    assert sizes["front-end tables"] == 8
+    assert sizes["speech description"] == 20 + 48 + 152 + 40 + 3 * 40
+
+
+def test_a_file_of_weights_is_rows_of_its_own_region() -> None:
+    regions = (*TARGET.regions, Region("octal", "flash", 0x7000_0000, 4096, "-"))
+    before = Footprint(
+        (
+            FootprintRow("weights", WEIGHTS_SECTION, "flash", 100, "constant"),
+            FootprintRow("table x", WEIGHTS_SECTION, "flash", 40, "constant"),
+            FootprintRow("stack", ".stack", "ram", 8, "ram"),
+        )
+    )
+    after = with_weights_file(before, replace(TARGET, regions=regions, weights="octal"), 64 + 144)
+    assert after.total_bytes("octal") == 208
+    assert after.total_bytes("flash") == 20  # stapes_weights
+    assert after.component_bytes("table x") == 40
+    assert after.component_bytes("weights header") == 64 + 4
+    assert after.total_bytes("ram") == 8

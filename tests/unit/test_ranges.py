@@ -39,3 +39,10 @@ def test_gelu_is_flat_where_the_range_ends() -> None:
 
     x = np.linspace(-40, -6, 1000)
     assert np.abs(x * ndtr(x)).max() < 1e-8
+
+
+def test_a_difference_that_was_always_zero_has_a_range() -> None:
+    seen = {"t0": (-64.0, 2.0), "t1": (0.0, 0.0)}
+    assert adapted(_graph("SUB"), seen) == {"t0": (-64.0, 2.0), "t1": (0.0, 0.25)}
+    wide = seen | {"t1": (-3.0, 3.0)}
+    assert adapted(_graph("SUB"), wide) == wide

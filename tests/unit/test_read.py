@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import flatbuffers
@@ -73,6 +74,38 @@ def _tensor(index: int, **values: Any) -> Callable[[Any], None]:
 
 def _quantization(index: int, **values: Any) -> Callable[[Any], None]:
     return _set(lambda model: model.subgraphs[0].tensors[index].quantization, values)
+
+
+def _together(*edits: Callable[[Any], None]) -> Callable[[Any], None]:
+    def edit(model: Any) -> None:
+        for each in edits:
+            each(model)
+
+    return edit
+
+
+def _quantization_in_blocks(**values: Any) -> Callable[[Any], None]:
+    details = schema.BlockwiseQuantizationT(scales=4, zeroPoints=-1, blockSize=3)
+    return _quantization(1, **{"details": details, "detailsType": 2, **values})
+
+
+def _blocks(**values: Any) -> Callable[[Any], None]:
+    details = {"scales": 4, "zeroPoints": -1, "blockSize": 3, **values}
+    return _quantization_in_blocks(details=schema.BlockwiseQuantizationT(**details))
+
+
+def _halves(scales: list[float], shape: tuple[int, ...]) -> Callable[[Any], None]:
+    """`scales` in a tensor behind all others, for the weights in blocks of 3."""
+
+    def edit(model: Any) -> None:
+        tensors = model.subgraphs[0].tensors
+        _blocks(scales=len(tensors))(model)
+        tensor = schema.TensorT(name="scales", type=schema.TensorType.FLOAT16, shape=shape)
+        tensor.buffer = len(model.buffers)
+        model.buffers.append(schema.BufferT(data=np.array(scales, np.float16).view(np.uint8)))
+        tensors.append(tensor)
+
+    return edit
 
 
 def _operator(index: int, **values: Any) -> Callable[[Any], None]:
@@ -153,10 +186,23 @@ _CASES: dict[str, tuple[Callable[[Any], None], str]] = {
         _quantization(3, scale=_f32(1, 2), zeroPoint=None, quantizedDimension=1),
         "'hidden' .* is an activation with 2 scales",
     ),
-    "blocks": (
-        _quantization(1, details=schema.BlockwiseQuantizationT(), detailsType=2),
-        "weights quantized in blocks",
+    "blocks without size": (_blocks(blockSize=0), r"shape \(2, 3\) .* in blocks of 0"),
+    "blocks that do not divide": (_blocks(blockSize=2), "in blocks of 2; supported"),
+    "blocks along channels": (_quantization_in_blocks(quantizedDimension=1), "along axis 1"),
+    "blocks without details": (_quantization_in_blocks(details=None), "without a size"),
+    "scales of blocks behind": (_blocks(scales=9), "scales in tensor 9 of 5"),
+    "scales of blocks before": (_blocks(scales=-1), "scales in tensor -1 of 5"),
+    "scales that are no halves": (_blocks(scales=2), "scales .* are not float16"),
+    "scales that something reads": (
+        _together(_halves([1, 2], shape=(2, 1)), _operator(0, inputs=[0, 1, 5])),
+        "uses tensor 5, which holds scales of blocks",
     ),
+    "zero points of blocks": (_blocks(zeroPoints=2), "has zero points a block"),
+    "bytes of scales": (_halves([1, 2, 3], shape=(2, 2)), "6 bytes where 8 are needed"),
+    "shape of scales": (_halves([1, 2], shape=(-2, -1)), r"have the shape \(-2, -1\)"),
+    "number of scales": (_halves([1, 2, 3], shape=(3, 1)), "has 3 scales; blocks of 3 need 2"),
+    "scale of a block": (_halves([1, 0], shape=(2, 1)), r"scale 0\.0; a scale must be"),
+    "infinite scale of a block": (_halves([1, np.inf], shape=(2, 1)), "scale inf"),
     "details": (
         _quantization(1, details=schema.CustomQuantizationT(), detailsType=1),
         "custom quantization",
@@ -260,6 +306,21 @@ def test_shared_tables_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "MAX_ITEMS", 40)
     with pytest.raises(UserError, match="hold more than 40 items"):
         read(write(GRAPH))
+
+
+def test_blocks_have_their_scales_from_another_tensor() -> None:
+    (graph,) = read(_edited(_halves([0.5, 2**-24], shape=(1, 2))))
+    assert graph.tensors[1].quantization == Quantization((0.5, 2**-24), (0, 0), 0, 3)
+    assert len(graph.tensors) == len(GRAPH.tensors)
+
+
+def test_scales_of_blocks_must_survive_as_halves() -> None:
+    weights = Tensor("w", (1, 64), "int4", None, np.zeros((1, 64), np.int8))
+    for scale in (0.1, 1e-9, 1e9):
+        blocks = replace(weights, quantization=Quantization((scale, 1.0), (0, 0), 0, 32))
+        tensors = (GRAPH.tensors[0], blocks, *GRAPH.tensors[2:])
+        with pytest.raises(UserError, match="'w' has a block with the scale"):
+            write(replace(GRAPH, tensors=tensors))
 
 
 def test_unpacked_values_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,15 @@ def test_a_scope_matches_whole_names() -> None:
     assert Rule("block.").matches("blocks")
 
 
+def test_scopes_keep_int8_unless_a_rule_says_otherwise() -> None:
+    plain = Recipe("dynamic8")
+    assert plain.keeping(["head"]) is plain
+    kept = Recipe("dynamic8", 4, 32).keeping(["head"]).for_operators(["layer", "head"])
+    assert [(rule.weight_bits, rule.block_size) for rule in kept] == [(4, 32), (8, 0)]
+    asked = Recipe("dynamic8", rules=(Rule("head", weight_bits=4),)).keeping(["head"])
+    assert [rule.weight_bits for rule in asked.for_operators(["layer", "head"])] == [8, 4]
+
+
 def test_a_rule_that_matches_nothing_is_an_error() -> None:
     recipe = Recipe(rules=(Rule("enocder/.*", "static16"),))
     with pytest.raises(UserError, match=r"'enocder/\.\*' matches none of the 2 operators"):
@@ -52,13 +61,21 @@ def test_a_rule_that_matches_nothing_is_an_error() -> None:
     ("text", "message"),
     [
         ('mod = "static8"', "unknown key 'mod'; allowed are mode, weight_bits"),
-        ('mode = "static4"', 'mode = "static4"; supported is "static8" or "static16"'),
-        ('mode = "dynamic8"', 'mode = "dynamic8"; supported is'),
-        ("weight_bits = 4", "weight_bits = 4; supported is 8"),
-        ("weight_bits = true", "weight_bits = true; supported is 8"),
-        ("weight_bits = 8.0", r"weight_bits = 8\.0; supported is 8"),
-        ("block_size = 32", "block_size = 32; supported is 0"),
-        ('methods = ["gptq"]', r'methods = \["gptq"\]; supported is \[\]'),
+        ('mode = "static4"', 'mode = "static4"; supported is "static8" or "static16" or "dyn'),
+        ("weight_bits = 3", "weight_bits = 3; supported is 8 or 4"),
+        ("weight_bits = true", "weight_bits = true; supported is 8 or 4"),
+        ("weight_bits = 8.0", r"weight_bits = 8\.0; supported is 8 or 4"),
+        ("block_size = 16", "block_size = 16; supported is 0 or 32 or 64 or 128"),
+        ('methods = ["nearest"]', r'methods = \["nearest"\]; supported is \[\] or \["round"\]'),
+        ('methods = ["round", "round_mse"]', "supported is"),
+        (
+            'mode = "dynamic8"\n[[rules]]\nscope = "a"\nmode = "static8"',
+            "only static8 and static16",
+        ),
+        (
+            'mode = "static16"\n[[rules]]\nscope = "a"\nmode = "dynamic8"',
+            "only static8 and static16",
+        ),
         ('methods = "gptq"', "list of names"),
         ("rules = 3", "tables"),
         ("rules = [3]", "tables"),
@@ -66,7 +83,7 @@ def test_a_rule_that_matches_nothing_is_an_error() -> None:
         ("[[rules]]\nscope = 3", "lacks its scope"),
         ('[[rules]]\nscope = "("', "not a regular expression"),
         ('[[rules]]\nscope = "a"\nbits = 4', "unknown key 'bits'"),
-        ('[[rules]]\nscope = "a"\nweight_bits = 4', "rule with scope 'a' says weight_bits = 4"),
+        ('[[rules]]\nscope = "a"\nweight_bits = 2', "rule with scope 'a' says weight_bits = 2"),
         ("mode = ", "not TOML"),
         ("mode = 1\nmode = 2", "not TOML"),
     ],

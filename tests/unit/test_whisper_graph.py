@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 from codegen.errors import UserError
+from codegen.evaluate.greedy import detokenized
+from codegen.frontend.whisper_mel import WhisperMel
 from codegen.models import load_float_model, load_model
 from codegen.models import whisper as family
-from codegen.models._front_ends import WhisperMel
+from codegen.models._layers import layers, linear
+from codegen.models._tokenizer import byte_alphabet
+from codegen.models._wide import wide_layers
+from codegen.wiring import GREEDY_KEYS
 from tests.unit._encoder_decoder import (
     Steps,
     change_json,
@@ -56,7 +61,7 @@ def _cut(theirs: Any, positions: int) -> Any:
 
 
 def _mel(pcm: np.ndarray) -> Any:
-    front_end = WhisperMel(bands=8)
+    front_end = WhisperMel(8)
     return torch.from_numpy(front_end.normalized(front_end.features(pcm)).T[None].copy())
 
 
@@ -70,10 +75,13 @@ def test_features_equal_transformers(bands: int, samples: int) -> None:
     theirs = WhisperFeatureExtractor(feature_size=bands)
     wave = pcm / np.float32(32768)
     wanted = theirs(wave, sampling_rate=SECOND, return_tensors="np", padding="do_not_pad")
-    front_end = WhisperMel(bands=bands)
+    front_end = WhisperMel(bands)
     ours = front_end.normalized(front_end.features(pcm))
     assert ours.shape == (samples // 160, bands)
-    assert np.abs(ours - wanted.input_features[0].T).max() < 2e-4
+    assert np.abs(ours - wanted.input_features[0].T).max() < 1e-3
+    logs = front_end.reference(pcm)
+    floats = (np.maximum(logs, logs.max() - 8.0) + 4.0) / 4.0
+    assert np.abs(floats - wanted.input_features[0].T).max() < 2e-4
 
 
 @pytest.mark.parametrize("samples", [640, SECOND, LONGEST])
@@ -109,6 +117,21 @@ def test_the_same_greedy_tokens(tmp_path: Path, seed: int) -> None:
     assert list(Steps(model, pcm).greedy()) == [token for token in wanted if token != 15]
 
 
+def test_wide_layers_compute_the_same() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape: int) -> Any:
+        return torch.randn(shape, generator=generator)
+
+    up, down = linear(drawn(32, 16), drawn(32)), linear(drawn(16, 32), drawn(16))
+    norm = drawn(16), drawn(16)
+    for loudness in (0.01, 1.0, 50.0):
+        x = drawn(200, 16) * loudness
+        for name, parts in (("FeedForward", (up, down)), ("Norm", norm)):
+            plain, wide = layers()[name](*parts), wide_layers()[f"Wide{name}"](*parts)
+            assert decibels(plain(x).detach(), wide(x).detach()) >= 110
+
+
 def test_few_heads_at_a_time_change_nothing(tiny: tuple[Path, Any]) -> None:
     pcm = _pcm(SECOND)
     both = Steps(family.load_source(tiny[0], SECOND), pcm).encoded
@@ -137,6 +160,19 @@ def test_words_are_bytes_and_timestamps_have_none(tiny: tuple[Path, Any]) -> Non
     assert words[13:] == ("n", " b", *[""] * 9)
 
 
+def test_letters_fall_apart_between_byte_level_tokens(checkpoint: Path) -> None:
+    """The two bytes of a letter outside ASCII, each a token of its own."""
+    alphabet = {byte: letter for letter, byte in byte_alphabet().items()}
+    first, second = (alphabet[byte] for byte in "ß".encode())
+    path = checkpoint / "tokenizer.json"
+    written = path.read_text(encoding="utf-8")
+    written = written.replace('"c"', f'"{first}"').replace('"d"', f'"{second}"')
+    path.write_text(written, encoding="utf-8")
+    words = load_float_model(checkpoint).vocabulary
+    assert detokenized([14, 2, 3, 4], words) == "bße"
+    assert detokenized([14, 2, 4], words) == "b\ufffde"
+
+
 def _multilingual(folder: Path) -> None:
     change_json(
         folder / "generation_config.json",
@@ -163,15 +199,23 @@ def test_an_english_model_has_no_other_language(tiny: tuple[Path, Any]) -> None:
         load_float_model(tiny[0], language="de")
 
 
-def test_quantizing_is_refused_in_one_sentence(tiny: tuple[Path, Any]) -> None:
-    with pytest.raises(UserError, match="family 'whisper', and quantizing this family is not"):
-        load_model(tiny[0])
+def test_a_model_to_quantize_takes_a_window_and_a_language(checkpoint: Path) -> None:
+    _multilingual(checkpoint)
+    model = load_model(checkpoint, SECOND, "de")
+    assert model.window_samples == SECOND
+    assert model.decoding["start"] == [16, 11, 12, 17]
+    assert set(GREEDY_KEYS) - set(model.decoding) == {"masked", "attended"}
+    assert model.decoding["most_tokens"] == 13
 
 
-@pytest.mark.parametrize("window", [LONGEST + 320, 30 * SECOND, 320, 1000, -320])
+@pytest.mark.parametrize("window", [LONGEST + 1, 30 * SECOND, 320, -320])
 def test_a_wrong_window(tiny: tuple[Path, Any], window: int) -> None:
-    with pytest.raises(UserError, match=r"multiples of 320 from 640 to 80000 samples \(5 s"):
+    with pytest.raises(UserError, match=r"takes 0.04 to 5 s \(640 to 80000 samples\)"):
         load_float_model(tiny[0], window)
+
+
+def test_a_window_is_rounded_up_to_whole_frames(tiny: tuple[Path, Any]) -> None:
+    assert load_float_model(tiny[0], 1000).window_samples == 1280
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Ways to choose the integers of a weight, one file a method.
+
+Each has quantize(weight, bits, block_size) -> (integers, scales): weight (out, in) float32, bits 8
+or 4, block_size 0 for one scale a row or the length of the blocks that a row is cut into; integers
+(out, in) int8 and scales (out, 1) or (out, blocks) float32, so that weight is about integers *
+scales, with no zero point.
+"""

@@ -6,9 +6,18 @@
 static FILE *input;
 static FILE *output;
 
+size_t board_load(int argc, char **argv, void *bytes, size_t capacity) {
+    FILE *const file = argc == 4 ? fopen(argv[3], "rb") : NULL;
+    const size_t got = file != NULL ? fread(bytes, 1, capacity, file) : 0;
+    if (file != NULL) {
+        fclose(file);
+    }
+    return got;
+}
+
 int board_open(int argc, char **argv) {
-    if (argc != 3) {
-        fprintf(stderr, "usage: firmware INPUT OUTPUT\n");
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: firmware INPUT OUTPUT [WEIGHTS]\n");
         return BOARD_ERROR_USAGE;
     }
     input = fopen(argv[1], "rb");

@@ -23,6 +23,11 @@
 #endif
 #endif
 
+/* The array at `offset` of the bound weights. */
+static inline const void *stapes_bound(const stapes_context *context, uint32_t offset) {
+    return context->weights + offset;
+}
+
 /* Call the context's hook after step `step`; true when the run must stop. */
 static inline int stapes_stopped(const stapes_context *context, int32_t step) {
     return context->on_step != NULL && context->on_step(context->user, step) != 0;

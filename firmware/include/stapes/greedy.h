@@ -6,15 +6,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "stapes/speech.h"
 #include "stapes/stapes.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Rows of row_bytes bytes that the runtime copies into an input of the last graph. */
+/* Rows of row_bytes bytes that the runtime writes into an input of the last graph: as they are, or,
+ * where there are scales, as floats: each value, an int8, times the scale of its row. */
 typedef struct stapes_row_table {
-    const void *rows;
+    stapes_constant rows;
+    stapes_constant scales; /* float, one a row */
+    uint32_t scaled;        /* whether there are scales */
     uint32_t row_bytes;
     uint32_t by_token;    /* 1: the row of the token that is fed; 0: the row of the step */
     stapes_tensor target; /* the graph's input */
@@ -31,8 +35,8 @@ typedef struct stapes_row_state {
 } stapes_row_state;
 
 typedef struct stapes_greedy_params {
-    const uint8_t *bytes;      /* every token's text, one after another */
-    const uint32_t *byte_ends; /* where each token's text ends in bytes: classes values */
+    stapes_constant bytes;     /* uint8: every token's text, one after another */
+    stapes_constant byte_ends; /* uint32: where each token's text ends in bytes: classes values */
     const int32_t *start;      /* tokens that are fed before the first is chosen, one at least */
     const int32_t *suppress;   /* tokens that are never chosen */
     const int32_t *begin_suppress; /* tokens that are not chosen first */
@@ -54,18 +58,19 @@ typedef struct stapes_greedy_params {
     int32_t silence;       /* mean square under which there is no text */
     int32_t masked;        /* the mask's value for entries that are not there */
     int32_t attended;      /* and for those that are, and the last */
+    float float_masked;    /* masked of a float mask, whose attended is 0 */
     int32_t positions;     /* the mask's values but the last */
-    int32_t mask_bytes;    /* 1: int8, 2: int16 */
-    int32_t logit_bytes;
+    int32_t mask_bytes;    /* 1: int8, 2: int16, 4: float */
+    int32_t logit_bytes;   /* 1: int8, 2: int16, 4: float */
     stapes_tensor mask;    /* the last graph's input (positions + 1) */
     stapes_tensor logits;  /* the last graph's output (classes) */
     stapes_tensor history; /* int32 (most_tokens), the runtime's own */
 } stapes_greedy_params;
 
 /* The text of tokens; `written` leaves out the NUL. */
-stapes_status stapes_greedy_text(const stapes_greedy_params *params, const int32_t *tokens,
-                                 int32_t token_count, char *text, size_t text_bytes,
-                                 size_t *written);
+stapes_status stapes_greedy_text(const stapes_greedy_params *params, const stapes_context *context,
+                                 const int32_t *tokens, int32_t token_count, char *text,
+                                 size_t text_bytes, size_t *written);
 
 /* For stapes_speech: all graphs but the last once, the last one a step, text of what it chose. */
 stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_context *context,

@@ -30,9 +30,11 @@ typedef struct stapes_rescale_params {
     int64_t offset;
     int32_t multiplier;
     int32_t shift; /* 0 .. 62 */
+    float scale;   /* of a float input, which has no use for the others */
+    float bias;
 } stapes_rescale_params;
 
-/* stapes_rescale_s8 or stapes_rescale_s16. */
+/* stapes_rescale_s8, stapes_rescale_s16 or stapes_rescale_f32. */
 typedef void (*stapes_rescale)(const stapes_rescale_params *params, const int16_t *features,
                                int32_t count, void *output);
 
@@ -42,7 +44,7 @@ typedef struct stapes_log_mel_input {
     stapes_rescale_params rescale;
     stapes_rescale convert; /* to the input's type */
     stapes_tensor values;   /* the input (frames, bands) of graph 0 */
-    uint32_t value_bytes;   /* 1: int8, 2: int16 */
+    uint32_t value_bytes;   /* 1: int8, 2: int16, 4: float */
     int32_t frames;         /* the window: hop_samples * (frames - 1) + frame_samples of PCM */
     /* Memory that is needed until the first kernel runs, each aligned to 4 bytes or more. */
     stapes_tensor history;  /* int16 (frame_samples,) */
@@ -63,6 +65,10 @@ void stapes_log_mel(const stapes_log_mel_params *params, const int16_t *pcm, int
 void stapes_rescale_s8(const stapes_rescale_params *params, const int16_t *features, int32_t count,
                        void *output);
 void stapes_rescale_s16(const stapes_rescale_params *params, const int16_t *features, int32_t count,
+                        void *output);
+
+/* output[i] = features[i] * scale + bias, of float. */
+void stapes_rescale_f32(const stapes_rescale_params *params, const int16_t *features, int32_t count,
                         void *output);
 
 #ifdef __cplusplus

@@ -51,6 +51,17 @@ static inline void *stapes_at(const stapes_context *context, const stapes_tensor
     return context->arena[tensor->arena] + tensor->offset;
 }
 
+/* An array that was compiled in, or, where `data` is null, lies in the bound weights. */
+typedef struct stapes_constant {
+    const void *data;
+    uint32_t offset; /* bytes from the first array's start */
+} stapes_constant;
+
+static inline const void *stapes_constant_at(const stapes_context *context,
+                                             const stapes_constant *constant) {
+    return constant->data != NULL ? constant->data : context->weights + constant->offset;
+}
+
 #ifdef __cplusplus
 }
 #endif

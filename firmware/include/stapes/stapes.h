@@ -11,10 +11,13 @@ extern "C" {
 #endif
 
 /* Generated headers refuse to compile against another runtime. */
-#define STAPES_RUNTIME_VERSION 2
+#define STAPES_RUNTIME_VERSION 3
 
 /* Alignment of every arena, in bytes. */
 #define STAPES_ARENA_ALIGNMENT 16
+
+/* Alignment of a file of weights, and of each array in it, in bytes. */
+#define STAPES_WEIGHTS_ALIGNMENT 16
 
 /* Arenas a context can hold: one for each memory region that a plan may use. */
 #define STAPES_MAX_ARENAS 4
@@ -25,7 +28,15 @@ typedef enum stapes_status {
     STAPES_ERROR_ARENA_TOO_SMALL, /* an arena has fewer bytes than the model needs */
     STAPES_ERROR_AUDIO_TOO_LONG,  /* more PCM than the model's window */
     STAPES_ERROR_TEXT_TOO_SMALL,  /* the text buffer cannot hold the transcript and its NUL */
-    STAPES_ERROR_CANCELLED        /* on_step asked to stop */
+    STAPES_ERROR_CANCELLED,       /* on_step asked to stop */
+    /* Of models whose weights are a file of their own. */
+    STAPES_ERROR_WEIGHTS_UNBOUND,   /* stapes_bind has not accepted this model's weights */
+    STAPES_ERROR_WEIGHTS_ALIGNMENT, /* they do not start at a multiple of 16 */
+    STAPES_ERROR_WEIGHTS_MAGIC,     /* no file of weights */
+    STAPES_ERROR_WEIGHTS_VERSION,   /* of a format that this runtime does not read */
+    STAPES_ERROR_WEIGHTS_MODEL,     /* made for another model than the firmware's */
+    STAPES_ERROR_WEIGHTS_LENGTH,    /* cut short, or of a wrong length */
+    STAPES_ERROR_WEIGHTS_CHECKSUM   /* changed since they were written */
 } stapes_status;
 
 /* Called after each kernel: feed a watchdog, yield, profile; non-zero cancels the run. */
@@ -36,15 +47,23 @@ typedef int (*stapes_on_step)(void *user, int32_t step);
  * may be told than the transcript keeps. */
 typedef void (*stapes_on_text)(void *user, const char *text, size_t bytes);
 
+/* What a model asks of the file that holds its weights. */
+typedef struct stapes_weights {
+    uint8_t layout[16]; /* which arrays lie where, and all that was compiled in beside them */
+    uint32_t bytes;     /* of the arrays */
+} stapes_weights;
+
 typedef struct stapes_context {
     uint8_t *arena[STAPES_MAX_ARENAS]; /* the caller's, aligned to STAPES_ARENA_ALIGNMENT */
     size_t arena_bytes[STAPES_MAX_ARENAS];
-    stapes_on_step on_step; /* may be null */
-    stapes_on_text on_text; /* may be null */
-    void *user;             /* passed to on_step and on_text */
-    int32_t frames;         /* private: feature frames, or samples, written so far */
-    int32_t held_samples;   /* private: PCM samples kept for the next frame */
-    uint64_t energy;        /* private: sum of the squares of the samples */
+    stapes_on_step on_step;      /* may be null */
+    stapes_on_text on_text;      /* may be null */
+    void *user;                  /* passed to on_step and on_text */
+    int32_t frames;              /* private: feature frames, or samples, written so far */
+    int32_t held_samples;        /* private: PCM samples kept for the next frame */
+    uint64_t energy;             /* private: sum of the squares of the samples */
+    const stapes_weights *bound; /* private: what the weights were accepted for */
+    const uint8_t *weights;      /* private: the first array */
 } stapes_context;
 
 /* Where a graph's input or output lies. */
@@ -70,9 +89,15 @@ typedef struct stapes_model {
     uint32_t arena_count;
     const uint32_t *arena_bytes;        /* bytes needed, an arena each */
     const struct stapes_speech *speech; /* null for a model that is not a speech model */
+    const stapes_weights *weights;      /* null where the weights are compiled in */
 } stapes_model;
 
-/* Check that the context's arenas are present, aligned and large enough. */
+/* Take the weights of a model that was generated without them: `bytes` or fewer at `blob`, which
+ * stay there while the model runs. Nothing past `bytes` is read; after an error none are bound. */
+stapes_status stapes_bind(const stapes_model *model, stapes_context *context, const void *blob,
+                          size_t bytes);
+
+/* Check that the context's arenas are present, aligned and large enough, and its weights bound. */
 stapes_status stapes_check(const stapes_model *model, const stapes_context *context);
 
 /* The bytes of input or output `index` of graph `graph`, inside the context's arena; null when

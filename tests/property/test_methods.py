@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every way to choose the integers of a weight, whatever files ptq/methods holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codegen.graph import Graph, Operator, Quantization, Tensor
+from codegen.ptq.recipe import METHODS
+from codegen.registry import plugins
+from codegen.tflite.read import read
+from codegen.tflite.write import write
+
+FORMS = [(8, 0), (4, 0), (4, 32), (4, 64), (4, 128)]
+LIMITS = {8: (-127, 127), 4: (-8, 7)}
+
+
+def _weights(seed: int) -> np.ndarray:
+    """(rows, 128 or 256) with outliers, rows of zeros, and values too small for a float16."""
+    rng = np.random.default_rng(seed)
+    weight = rng.standard_t(2, (int(rng.integers(1, 30)), int(rng.integers(1, 3)) * 128))
+    weight *= 10.0 ** rng.integers(-6, 3, (len(weight), 1))
+    weight[:: int(rng.integers(2, 9))] = 0
+    weight[-1] *= 1e-6
+    return np.asarray(weight, np.float32)
+
+
+def _error(weight: np.ndarray, integers: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Sum of squared errors of each block."""
+    blocks = weight.reshape(*scales.shape, -1)
+    exact = integers.reshape(blocks.shape) * scales[..., None] - blocks
+    return np.asarray(np.square(exact.astype(np.float32)).sum(-1, dtype=np.float64))
+
+
+@pytest.mark.parametrize(("bits", "block_size"), FORMS)
+@pytest.mark.parametrize("name", plugins(METHODS))
+def test_integers_and_scales_are_what_a_file_can_hold(
+    name: str, bits: int, block_size: int
+) -> None:
+    for seed in range(20):
+        weight = _weights(seed)
+        integers, scales = plugins(METHODS)[name].quantize(weight, bits, block_size)
+        assert (integers.dtype, scales.dtype) == (np.int8, np.float32)
+        assert integers.shape == weight.shape
+        assert scales.shape == (len(weight), weight.shape[1] // (block_size or weight.shape[1]))
+        low, high = LIMITS[bits]
+        assert low <= integers.min() <= integers.max() <= high
+        assert (scales > 0).all()
+        assert np.isfinite(scales).all()
+        if block_size:
+            assert np.array_equal(scales, scales.astype(np.float16).astype(np.float32))
+            assert not (scales.view(np.uint32) & 0xFFFF).any(), "a scale is no bfloat16"
+        again = plugins(METHODS)[name].quantize(weight, bits, block_size)
+        assert np.array_equal(integers, again[0])
+
+
+@pytest.mark.parametrize(("bits", "block_size"), FORMS)
+def test_rounding_errs_by_half_a_step_at_most(bits: int, block_size: int) -> None:
+    """A little more where the scale itself was rounded and the largest weight clipped."""
+    weight = _weights(3)[:-1]
+    integers, scales = plugins(METHODS)["round"].quantize(weight, bits, block_size)
+    steps = np.repeat(scales, block_size or weight.shape[1], axis=1)
+    most = 0.5 + (LIMITS[bits][1] * 2.0**-8 if block_size else 1e-4)
+    held = steps > 1e-4 if block_size else steps > 0
+    assert (np.abs(integers * steps - weight)[held] <= (most * steps)[held]).all()
+
+
+@pytest.mark.parametrize(("bits", "block_size"), FORMS)
+def test_the_searched_scale_never_errs_more_than_plain_rounding(bits: int, block_size: int) -> None:
+    methods = plugins(METHODS)
+    better = 0
+    for seed in range(20):
+        weight = _weights(seed)
+        plain, searched = (
+            _error(weight, *methods[name].quantize(weight, bits, block_size))
+            for name in ("round", "round_mse")
+        )
+        assert (searched <= plain).all()
+        better += int((searched < plain).sum())
+    assert bits == 8 or better > 100, "with 4 bits clipping pays"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (2, 32), (7, 33)])
+def test_int4_weights_come_back_from_a_file(shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(5).integers(-8, 8, shape).astype(np.int8)
+    scales = Quantization((0.5,) * shape[0], (0,) * shape[0])
+    graph = Graph(
+        "one",
+        (
+            Tensor("in", (1, shape[1]), "float32"),
+            Tensor("weights", shape, "int4", scales, values),
+            Tensor("out", (1, shape[0]), "float32"),
+        ),
+        (Operator(0, "FULLY_CONNECTED", (0, 1, -1), (2,)),),
+        (0,),
+        (2,),
+    )
+    (found,) = read(write(graph))
+    assert found.tensors[1].data is not None
+    assert np.array_equal(found.tensors[1].data, values)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Integer weights by recipe, beside float activations or integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codegen.errors import UserError
+from codegen.graph import Graph, Operator, Tensor
+from codegen.ptq.methods import round as plain
+from codegen.ptq.methods import round_mse
+from codegen.ptq.recipe import Recipe, Rule
+from codegen.tflite.dynamic import quantize_weights
+from codegen.tflite.quantize import operator_names, quantize
+from codegen.tflite.read import read
+from codegen.tflite.weights import check_weights
+from codegen.tflite.write import write
+
+_RNG = np.random.default_rng(2)
+UP = _RNG.standard_normal((40, 64)).astype(np.float32)
+HEAD = _RNG.standard_normal((8, 40)).astype(np.float32)
+STEM = _RNG.standard_normal((64, 1, 2, 16)).astype(np.float32)
+BIAS = _RNG.standard_normal(64).astype(np.float32)
+_CONV = {
+    "padding": "VALID",
+    "stride_w": 1,
+    "stride_h": 1,
+    "fused_activation_function": "NONE",
+    "dilation_w_factor": 1,
+    "dilation_h_factor": 1,
+}
+_MATRIX = {"weights_format": "DEFAULT", "keep_num_dims": True, "fused_activation_function": "NONE"}
+
+
+def _float_model() -> bytes:
+    """A convolution of 3 positions, a matrix of 64 to 40 and a head of 40 to 8, biases on one."""
+    tensors = (
+        Tensor("x", (1, 1, 4, 16), "float32"),
+        Tensor("stem/weights", STEM.shape, "float32", None, STEM),
+        Tensor("stem/bias", BIAS.shape, "float32", None, BIAS),
+        Tensor("stem", (1, 1, 3, 64), "float32"),
+        Tensor("up/weights", UP.shape, "float32", None, UP),
+        Tensor("up", (1, 1, 3, 40), "float32"),
+        Tensor("head/weights", HEAD.shape, "float32", None, HEAD),
+        Tensor("head", (1, 1, 3, 8), "float32"),
+    )
+    operators = (
+        Operator(0, "CONV_2D", (0, 1, 2), (3,), _CONV),
+        Operator(1, "FULLY_CONNECTED", (3, 4, -1), (5,), _MATRIX),
+        Operator(2, "FULLY_CONNECTED", (5, 6, -1), (7,), _MATRIX),
+    )
+    return write(Graph("g", tensors, operators, (0,), (7,)))
+
+
+def _samples(count: int = 6) -> list[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(9)
+    return [{"x": rng.standard_normal((1, 1, 4, 16)).astype(np.float32)} for _ in range(count)]
+
+
+def _weights(graph: Graph) -> dict[str, Tensor]:
+    return {graph.tensors[o.outputs[0]].name: graph.tensors[o.inputs[1]] for o in graph.operators}
+
+
+def _is(tensor: Tensor, wanted: tuple[np.ndarray, np.ndarray], dtype: str) -> None:
+    integers, scales = wanted
+    assert tensor.dtype == dtype
+    assert tensor.data is not None
+    assert tensor.quantization is not None
+    assert np.array_equal(tensor.data.reshape(integers.shape), integers)
+    assert np.array_equal(np.array(tensor.quantization.scales, np.float32), scales.reshape(-1))
+    assert not any(tensor.quantization.zero_points)
+
+
+def test_dynamic8_changes_weights_alone() -> None:
+    recipe = Recipe("dynamic8", 4, 0, ("round_mse",)).keeping(["m/head"])
+    data = quantize_weights(_float_model(), recipe, "m/")
+    assert data == quantize_weights(_float_model(), recipe, "m/")
+    (graph,) = read(data)
+    found = _weights(graph)
+    _is(found["stem"], round_mse.quantize(STEM.reshape(64, -1), 8, 0), "int8")
+    _is(found["up"], round_mse.quantize(UP, 4, 0), "int4")
+    _is(found["head"], round_mse.quantize(HEAD, 8, 0), "int8")
+    others = [t for t in graph.tensors if t not in found.values()]
+    assert {tensor.dtype for tensor in others} == {"float32"}
+    assert [o.options.get("asymmetric_quantize_inputs") for o in graph.operators] == [
+        None,
+        True,
+        True,
+    ]
+
+
+def test_dynamic8_stays_close_to_the_floats() -> None:
+    from codegen.evaluate.interpreter import Interpreter
+
+    exact, rounded = (
+        Interpreter(data)
+        for data in (_float_model(), quantize_weights(_float_model(), Recipe("dynamic8")))
+    )
+    for sample in _samples():
+        (wanted,), (got,) = exact.run([sample["x"]]), rounded.run([sample["x"]])
+        assert np.abs(got - wanted).max() < 0.04 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(("mode", "bias"), [("static8", "int32"), ("static16", "int64")])
+def test_static_modes_take_int4_and_methods(mode: str, bias: str) -> None:
+    recipe = Recipe(mode, 4, 0, ("round_mse",), (Rule("head", weight_bits=8),))
+    (graph,) = read(quantize(_float_model(), _samples(), recipe))
+    found = _weights(graph)
+    _is(found["stem"], round_mse.quantize(STEM.reshape(64, -1), 4, 0), "int4")
+    _is(found["up"], round_mse.quantize(UP, 4, 0), "int4")
+    _is(found["head"], round_mse.quantize(HEAD, 8, 0), "int8")
+    stem = graph.operators[0]
+    before, stored = graph.tensors[stem.inputs[0]], graph.tensors[stem.inputs[2]]
+    assert stored.dtype == bias
+    assert stored.data is not None
+    assert before.quantization is not None
+    _, scales = round_mse.quantize(STEM.reshape(64, -1), 4, 0)
+    steps = np.float64(scales[:, 0]) * before.quantization.scale
+    assert np.array_equal(stored.data, np.rint(BIAS / steps))
+
+
+@pytest.mark.parametrize("mode", ["static8", "static16"])
+def test_rounding_is_what_the_quantizer_does_by_itself(mode: str) -> None:
+    itself = quantize(_float_model(), _samples(), Recipe(mode))
+    (graph,) = read(itself)
+    _is(_weights(graph)["up"], plain.quantize(UP, 8, 0), "int8")
+    (named,) = read(quantize(_float_model(), _samples(), Recipe(mode, methods=("round",))))
+    for tensor, other in zip(graph.tensors, named.tensors, strict=True):
+        if tensor.data is not None and other.data is not None:
+            # a bias may fall half between two integers
+            most = 0 if tensor.dtype == "int8" else 1
+            assert np.abs(tensor.data - other.data.astype(np.int64)).max() <= most
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"mode": "static16", "weight_bits": 4, "block_size": 32},
+            "FULLY_CONNECTED 'up': weight is int4 in blocks of 32; static16 supports per channel",
+        ),
+        ({"weight_bits": 8, "block_size": 32}, "int8 in blocks of 32; blocks are of int4 only"),
+        (
+            {"weight_bits": 4, "block_size": 64},
+            "FULLY_CONNECTED 'head': weight is int4 in blocks of 64; its rows of 40 weights",
+        ),
+        ({"rules": (Rule("tail", weight_bits=4),)}, "matches none"),
+    ],
+)
+def test_what_does_not_fit_is_named(changes: dict[str, Any], message: str) -> None:
+    recipe = Recipe(**{"mode": "dynamic8", **changes})
+    (graph,) = read(_float_model())
+    with pytest.raises(UserError, match=message):
+        check_weights(graph, recipe.for_operators(operator_names(graph)))
