@@ -191,7 +191,8 @@ def project_sha256(package: SpeechPackage, target: str) -> str:
 
 def float_sha256(package: SpeechPackage) -> str:
     """Of the float graphs and tables, and of the decoding rule around them."""
-    parts = [*(g.float_data for g in package.graphs), *(t.float_data for t in package.tables)]
+    parts = [g.float_data for g in package.graphs]
+    parts += [None if t.floats is None else t.floats.tobytes() for t in package.tables]
     rule = repr(sorted(package.decoding.items())) + str(package.window_samples)
     hashes = [hashlib.sha256(part or b"").digest() for part in (*parts, rule.encode())]
     return hashlib.sha256(b"".join(hashes)).hexdigest()

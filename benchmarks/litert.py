@@ -83,6 +83,7 @@ def choices(
         assert isinstance(first, list)
         passed_over = {*suppress, *first}
         best = choose(values, passed_over)
+        assert best is not None, "logits that are no numbers"
         second = choose(values, {*passed_over, best})
         found.append((best, float(values[best] - values[second])))
     return found

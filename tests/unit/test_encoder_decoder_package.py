@@ -21,6 +21,7 @@ from codegen.evaluate.split import cut, joined
 from codegen.graph import Graph, Quantization
 from codegen.measure import accuracy, measure, recognizer
 from codegen.models import load_model
+from codegen.models._graphs import INT16_SCOPES
 from codegen.package import SpeechPackage, load_package, save_package
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite.convert import convert
@@ -232,9 +233,58 @@ def test_a_rule_that_matches_nothing_is_refused(folder: Path) -> None:
         pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
 
 
-def test_int8_activations_throughout_are_refused(folder: Path) -> None:
-    with pytest.raises(UserError, match="Use --mode static16"):
-        pipeline.quantize(folder / "tiny", folder / "m.jsonl", Recipe.for_mode("static8"))
+@pytest.fixture(scope="module")
+def package8(folder: Path) -> SpeechPackage:
+    recipe = Recipe(rules=(Rule("encoder/layers/0/feed", "static16"),))
+    return pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+
+
+def test_static8_leaves_to_int16_what_the_family_says(package8: SpeechPackage) -> None:
+    scopes = [(rule["scope"], rule["mode"]) for rule in package8.recipe["rules"]]
+    assert scopes == [(s, "static16") for s in (*INT16_SCOPES, "encoder/layers/0/feed")]
+    types = {}
+    for graph in encoder_decoder.read_graphs(package8):
+        for operator in graph.operators:
+            tensor = graph.tensors[operator.outputs[0]]
+            types[f"{graph.name}/{tensor.name}"] = tensor.dtype
+    for name, dtype in (
+        ("encoder/stem", "int16"),
+        ("encoder/layers/1", "int16"),
+        ("encoder/layers/1/feed_norm", "int16"),
+        ("encoder/layers/1/feed", "int8"),
+        ("encoder/layers/0/feed", "int16"),
+        ("encoder/output", "int8"),
+        ("cross/output_0", "int8"),
+        ("decoder/1", "int16"),
+        ("decoder/1/attention/query", "int8"),
+        ("decoder/output_0", "int16"),
+        ("decoder/output_1", "int8"),
+    ):
+        assert types[name] == dtype, name
+
+
+def test_static8_caches_bytes_and_decides_on_int16(package8: SpeechPackage) -> None:
+    step = encoder_decoder.read_graphs(package8)[-1]
+    names = dict(zip(package8.graphs[-1].inputs, step.inputs, strict=True))
+    assert {step.tensors[names[buffer.name]].dtype for buffer in package8.state} == {"int8"}
+    assert step.tensors[step.outputs[0]].dtype == "int16"
+    tables = {table.name: table.values.dtype.name for table in package8.tables}
+    assert tables == {"embedding": "int16", "cos": "int8", "sin": "int8"}
+
+
+def test_static8_says_in_c_what_it_says_on_the_host(package8: SpeechPackage) -> None:
+    engine = recognizer(package8, "reference")()
+    with pipeline.native_engine(package8) as make_native:
+        native = make_native()
+        for seed in range(3):
+            pcm = _noise(seed, RATE * 2)
+            assert native(pcm) == engine(pcm) != ""
+
+
+def test_a_recipe_that_tears_a_wire_is_refused(folder: Path) -> None:
+    recipe = Recipe(mode="static16", rules=(Rule("cross/.*", "static8"),))
+    with pytest.raises(UserError, match=r"cross_key_0 is quantized in two ways.*rule"):
+        pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
 
 
 def test_dynamic8_is_saved_loaded_and_float_at_its_ports(
