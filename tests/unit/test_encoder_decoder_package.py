@@ -285,7 +285,7 @@ def test_static8_says_in_c_what_it_says_on_the_host(package8: SpeechPackage) -> 
 
 def test_a_recipe_that_tears_a_wire_is_refused(folder: Path) -> None:
     recipe = Recipe(mode="static16", rules=(Rule("cross/.*", "static8"),))
-    with pytest.raises(UserError, match=r"cross_key_0 is quantized in two ways.*rule"):
+    with pytest.raises(UserError, match=r"encoded is quantized in two ways.*rule"):
         pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
 
 
