@@ -22,6 +22,7 @@ from codegen.graph import Graph, Quantization
 from codegen.measure import accuracy, measure, recognizer
 from codegen.models import load_model
 from codegen.models._graphs import INT16_SCOPES
+from codegen.native import native_engine
 from codegen.package import SpeechPackage, load_package, save_package
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite.convert import convert
@@ -60,12 +61,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def _exported_once() -> Iterator[None]:
     """All packages here are of one checkpoint, whose graphs take seconds to export."""
-    known: dict[str, bytes] = {}
+    known: dict[Any, bytes] = {}
 
     def remembered(module: Any, samples: Any, name: str) -> bytes:
-        if name not in known:
-            known[name] = convert(module, samples, name)
-        return known[name]
+        key = name, *(sample.shape for sample in samples)
+        if key not in known:
+            known[key] = convert(module, samples, name)
+        return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("codegen.tflite.convert.convert", remembered)
@@ -274,7 +276,7 @@ def test_static8_caches_bytes_and_decides_on_int16(package8: SpeechPackage) -> N
 
 def test_static8_says_in_c_what_it_says_on_the_host(package8: SpeechPackage) -> None:
     engine = recognizer(package8, "reference")()
-    with pipeline.native_engine(package8) as make_native:
+    with native_engine(package8) as make_native:
         native = make_native()
         for seed in range(3):
             pcm = _noise(seed, RATE * 2)
@@ -283,7 +285,7 @@ def test_static8_says_in_c_what_it_says_on_the_host(package8: SpeechPackage) -> 
 
 def test_a_recipe_that_tears_a_wire_is_refused(folder: Path) -> None:
     recipe = Recipe(mode="static16", rules=(Rule("cross/.*", "static8"),))
-    with pytest.raises(UserError, match=r"cross_key_0 is quantized in two ways.*rule"):
+    with pytest.raises(UserError, match=r"encoded is quantized in two ways.*rule"):
         pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
 
 
