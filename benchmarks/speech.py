@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read sentences from text-to-speech: `python -m benchmarks.speech FOLDER [--sentences FILE]`.
+"""Sets of English speech: `python -m benchmarks.speech FOLDER [SET ...]`.
 
-Writes FOLDER/calibration (a manifest.jsonl and WAV files of 16 kHz) and, of the sentences in FILE,
-one a line, FOLDER/{slt,rms,awb} by the flite voices of these names. The calibration shares no
-voice and no sentence with them: a sentence of both is an error. flite and espeak-ng must be
-installed.
+Writes FOLDER/SET (a manifest.jsonl and WAV files of 16 kHz) of each named set, or of all:
+calibration; development, which recipes are chosen on; and for evaluation alone slt, rms and awb,
+the flite voices of these names, and human, eleven recordings of people. Calibration, development
+and evaluation share no voice and no sentence: a set that would is an error.
 """
 
 from __future__ import annotations
@@ -12,82 +12,56 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
-import tempfile
-from collections.abc import Iterable
-from itertools import cycle
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, cycle
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
-SAMPLE_RATE_HZ = 16000
-EVALUATION_VOICES = ("flite:slt", "flite:rms", "flite:awb")
+from benchmarks import human
+from benchmarks.voices import SAMPLE_RATE_HZ, speaker, spoken, to_peak
+
+EVALUATION_VOICES = ("slt", "rms", "awb")
 CALIBRATION_VOICES = (
     *("flite:kal16", "espeak:en-us", "flite:kal", "espeak:en-gb+f3", "flite:kal16"),
     *("espeak:en-us+m5", "espeak:en-gb-scotland", "espeak:en-us+f2"),
 )
+#: Half of it by ked, whose voice was recorded; his clips alone say most of what people's would.
+DEVELOPMENT_VOICES = (
+    *("festival:ked_diphone", "espeak:en-us+m3", "festival:ked_diphone", "espeak:en-gb+f4"),
+    *("festival:ked_diphone", "espeak:en-us+Annie", "festival:ked_diphone", "espeak:en-gb-x-rp"),
+)
 #: Peaks in fractions of full scale, in turn: near, usual, far.
 PEAKS = (0.9, 0.4, 0.1)
-CALIBRATION = (
-    "The committee will meet again on Wednesday afternoon.",
-    "Could you tell me where the nearest pharmacy is?",
-    "My brother repairs old radios in his garage.",
-    "We missed the last ferry and slept at the harbour.",
-    "Turn left after the second traffic light.",
-    "Eleven volunteers planted trees along the highway.",
-    "The museum charges nothing on the first Sunday.",
-    "Her flight from Chicago was delayed by three hours.",
-    "I would like two tickets for the evening show.",
-    "Nobody remembered to water the tomatoes.",
-    "Our neighbours adopted a very noisy parrot.",
-    "The recipe asks for half a teaspoon of salt.",
-    "He practised the speech in front of a mirror.",
-    "Snow covered the valley before the end of October.",
-    "Please forward this message to everybody in the office.",
-    "A yellow bicycle leaned against the bakery window.",
-    "The engineers measured the bridge twice.",
-    "What time does the library close on Fridays?",
-    "She borrowed my umbrella and never returned it.",
-    "Several passengers complained about the broken heater.",
-    "The judge asked both lawyers to approach.",
-    "It took them forty minutes to change the tyre.",
-    "Thanks for calling, we will be with you shortly.",
-    "Wild horses still graze on the northern islands.",
-    "The quarterly figures exceeded every forecast.",
-    "Yes, I think that would be perfectly fine.",
-    "Good morning.",
-    "Dolphins followed our boat for several miles.",
-    "Grandfather keeps his medals in a wooden drawer.",
-    "Just a moment, let me check the calendar.",
-)
+_SENTENCES = Path(__file__).resolve().parent / "data"
 
 
-def spoken(text: str, voice: str) -> NDArray[np.int16]:
-    """`text` by a voice of flite or espeak-ng, int16 (samples,) at 16 kHz."""
-    program, _, name = voice.partition(":")
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "a.wav")
-        if program == "flite":
-            command = ["flite", "-voice", name, "-t", text, "-o", path]
-        else:
-            command = ["espeak-ng", "-v", name, "-s", "150", "-w", path, text]
-        subprocess.run(command, check=True, capture_output=True)
-        samples, rate = soundfile.read(path, dtype="int16")
-    if rate == SAMPLE_RATE_HZ:
-        return np.asarray(samples, np.int16)
-    resampled = resample_poly(samples.astype(np.float64), SAMPLE_RATE_HZ, rate)
-    clipped: NDArray[np.int16] = np.clip(np.rint(resampled), -32768, 32767).astype(np.int16)
-    return clipped
+def sentences(name: str) -> tuple[str, ...]:
+    """What a set's voices read, one sentence a line of its file."""
+    lines = (_SENTENCES / f"{name}_sentences.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
 
 
-def to_peak(samples: NDArray[np.int16], peak: float) -> NDArray[np.int16]:
-    """The samples scaled so that the largest is `peak` of full scale."""
-    scaled = samples * (peak * 32767.0 / max(1, int(np.abs(samples.astype(np.int32)).max())))
-    result: NDArray[np.int16] = np.rint(scaled).astype(np.int16)
-    return result
+CALIBRATION = sentences("calibration")
+DEVELOPMENT = sentences("development")
+EVALUATION = sentences("evaluation")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What is said, by which voice, and its peak in fractions of full scale; None as it comes."""
+
+    text: str
+    voice: str
+    peak: float | None = None
+
+    def samples(self) -> NDArray[np.int16]:
+        """int16 (samples,) at 16 kHz."""
+        said = spoken(self.text, self.voice)
+        return said if self.peak is None else to_peak(said, self.peak)
 
 
 def normalised(text: str) -> str:
@@ -96,7 +70,36 @@ def normalised(text: str) -> str:
     >>> normalised("It's easy, isn't it?")
     'its easy isnt it'
     """
-    return re.sub(r"[^a-z0-9 ]", "", text.lower())
+    return " ".join(re.sub(r"[^a-z0-9 ]", "", text.lower()).split())
+
+
+def in_turn(texts: Sequence[str], voices: Sequence[str]) -> tuple[Utterance, ...]:
+    """Each text once, the voices and the loudness in turn."""
+    turns = zip(texts, cycle(voices), cycle(PEAKS), strict=False)
+    return tuple(Utterance(*turn) for turn in turns)
+
+
+def check_disjoint(groups: Mapping[str, Sequence[Utterance]]) -> None:
+    """Raises SystemExit where two groups share a normalised sentence or a speaker."""
+    for (one, its), (other, theirs) in combinations(groups.items(), 2):
+        texts = {normalised(u.text) for u in its} & {normalised(u.text) for u in theirs}
+        speakers = {speaker(u.voice) for u in its} & {speaker(u.voice) for u in theirs}
+        if texts | speakers:
+            raise SystemExit(f"in {one} and in {other}: {', '.join(sorted(texts | speakers))}")
+
+
+def groups() -> dict[str, tuple[Utterance, ...]]:
+    """What may share nothing: the three uses of speech, people's recordings not among them."""
+    return {
+        "calibration": in_turn(CALIBRATION, CALIBRATION_VOICES),
+        "development": in_turn(DEVELOPMENT, DEVELOPMENT_VOICES),
+        "evaluation": tuple(u for voice in EVALUATION_VOICES for u in evaluation(voice)),
+    }
+
+
+def evaluation(voice: str) -> tuple[Utterance, ...]:
+    """The evaluation's sentences by a voice of flite, as loud as flite makes them."""
+    return tuple(Utterance(text, f"flite:{voice}") for text in EVALUATION)
 
 
 def write_set(folder: Path, clips: Iterable[tuple[str, NDArray[np.int16]]]) -> Path:
@@ -112,28 +115,49 @@ def write_set(folder: Path, clips: Iterable[tuple[str, NDArray[np.int16]]]) -> P
     return manifest
 
 
+def _write(folder: Path, utterances: Sequence[Utterance]) -> Path:
+    return write_set(folder, ((said.text, said.samples()) for said in utterances))
+
+
 def calibration(folder: Path) -> Path:
     """The calibration set's manifest."""
-    turns = zip(CALIBRATION, cycle(CALIBRATION_VOICES), cycle(PEAKS), strict=False)
-    return write_set(folder, ((text, to_peak(spoken(text, v), peak)) for text, v, peak in turns))
+    return _write(folder, groups()["calibration"])
+
+
+def _people(folder: Path) -> Path:
+    recorded = human.clips()
+    said = tuple(Utterance(text, f"people:{number}") for number, (text, _) in enumerate(recorded))
+    check_disjoint(groups() | {"human": said})
+    return write_set(folder, recorded)
+
+
+#: Writes a set into a folder, and gives its manifest.
+SETS: dict[str, Callable[[Path], Path]] = {
+    "calibration": calibration,
+    "development": lambda folder: _write(folder, groups()["development"]),
+    **{
+        voice: lambda folder, voice=voice: _write(folder, evaluation(voice))  # type: ignore[misc]
+        for voice in EVALUATION_VOICES
+    },
+    "human": _people,
+}
 
 
 def main() -> None:
+    """Write the sets that are named, or all, and print their manifests."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--sentences", type=Path, help="what the evaluation voices read")
+    parser.add_argument("sets", nargs="*", metavar="SET", help=f"of {', '.join(SETS)}; or all")
     given = parser.parse_args()
-    sentences = []
-    if given.sentences is not None:
-        lines = given.sentences.read_text(encoding="utf-8").splitlines()
-        sentences = [line.strip() for line in lines if line.strip()]
-    shared = {normalised(s) for s in sentences} & {normalised(s) for s in CALIBRATION}
-    if shared:
-        raise SystemExit(f"in both sets: {', '.join(sorted(shared))}")
-    print(calibration(given.folder / "calibration"))
-    for voice in EVALUATION_VOICES if sentences else ():
-        folder = given.folder / voice.partition(":")[2]
-        print(write_set(folder, ((text, spoken(text, voice)) for text in sentences)))
+    unknown = [name for name in given.sets if name not in SETS]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(SETS)}")
+    check_disjoint(groups())
+    try:
+        for name in given.sets or SETS:
+            print(SETS[name](given.folder / name))
+    except RuntimeError as error:  # the recordings of people are fetched
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from codegen.errors import UserError
 from codegen.frontend.whisper_mel import HOP_SAMPLES, WhisperMel
 from codegen.models._graphs import (
     GUARD,
+    INT16_SCOPES,
     SAMPLE_RATE_HZ,
     SILENCE,
     Sizes,
@@ -99,6 +100,7 @@ def load_source(
             "position": learned[:positions].numpy(),
         },
         adjacency=adjacency(shape.encoder_layers, shape.decoder_layers, gated=False),
+        int16_scopes=INT16_SCOPES,
     )
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiny models from PCM to text: LiteRT's reference kernels = host C = QEMU's Cortex-M55."""
+"""Tiny models from PCM to text: LiteRT's reference kernels = host C = QEMU's Cortex-M55.
+
+In dynamic8 the C gives the same bits on both, and LiteRT's text.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import pytest
 
 from codegen import pipeline
 from codegen.emit.project import emit
+from codegen.footprint.predict import WEIGHTS_SECTION
 from codegen.footprint.stack import EXCEPTION_BYTES, worst_stack
 from codegen.measure import recognizer
 from codegen.package import SpeechPackage
@@ -115,6 +119,32 @@ def test_text_tokens_and_logits_from_pcm(
     assert min(len(record.outputs) for record in records[:-2]) >= 4
     assert texts[-2:] == ["", ""]
     assert changes != "never ends" or max(map(len, texts)) > 20
+
+
+def test_dynamic8_gives_the_same_bits_on_the_host_and_the_board(
+    tmp_path: Path,
+) -> None:
+    save_tiny_moonshine(tmp_path / "tiny", 3)
+    made = pipeline.quantize(tmp_path / "tiny", None, Recipe("dynamic8", 4, 0, ("round_mse",)))
+    package = replace(made, vocabulary=WORDS, decoding={**made.decoding, **CHANGES["never ends"]})
+    sent, found = [pcm.tobytes() for pcm in RECORDINGS], []
+    for target in ("host", "mps3-an547"):
+        compiled = pipeline.compile_model(pipeline.packaged_model(package), load_target(target))
+        assert compiled.footprint.component_bytes("KV cache") == 2 * 2 * 2 * 35 * 8 * 4
+        assert compiled.footprint.component_bytes("table embedding") == 0
+        emit(replace(pipeline.emit_inputs(compiled, "tiny"), weights="incbin"), tmp_path / target)
+        firmware = build(tmp_path / target)
+        records = run(tmp_path / target, sent, firmware=firmware)
+        assert [record.status_text for record in records] == ["ok"] * len(RECORDINGS)
+        found.append([(record.text, record.outputs) for record in records])
+    assert found[0] == found[1]
+    linked = pipeline.linked_footprint(firmware, compiled, "tiny", "incbin")
+    stored = [row for row in compiled.footprint.rows if row.section == WEIGHTS_SECTION]
+    padding = linked.component_bytes("weights") - sum(row.size_bytes for row in stored)
+    assert 0 <= padding < 16
+    engine = recognizer(package, "reference")()
+    same = sum(text == engine(pcm) for (text, _), pcm in zip(found[0], RECORDINGS, strict=True))
+    assert same >= len(RECORDINGS) - 1, "logits of a random network lie close together"
 
 
 def test_the_stack_suffices_with_an_interrupt_on_top(
