@@ -39,7 +39,8 @@ class RowScales:
     def rows(self, values: np.ndarray) -> np.ndarray:
         """Integers (entries, width) int8 as the input takes them."""
         if self.dtype == "float32":
-            return values.astype(np.float32) * self.factors[:, None]
+            floats: np.ndarray = values.astype(np.float32) * self.factors[:, None]
+            return floats
         wide = values.astype(np.int64)
         wide *= self.factors[:, None]
         wide += 1 << (self.shift - 1)
