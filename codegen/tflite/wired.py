@@ -84,7 +84,7 @@ def _check_step(package: SpeechPackage, taken: Ports, made: Ports, that: _That) 
         that(_kind(tensor) == _kind(rows), f"{buffer.name} is quantized unlike {buffer.rows_from}")
     for table in package.tables:
         tensor, width = taken[table.name], table.values.shape[1]
-        dtype = table.values.dtype.name if table.scales is None else "float32"
+        dtype = table.values.dtype.name if table.scales is None else tensor.dtype
         that(
             (tensor.elements, tensor.dtype) == (width, dtype),
             f"table {table.name} has rows of {width} {dtype}, the input {tensor.elements}"
