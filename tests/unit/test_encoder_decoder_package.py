@@ -293,7 +293,7 @@ def test_static8_caches_bytes_and_decides_on_int16(package8: SpeechPackage) -> N
     assert {step.tensors[names[buffer.name]].dtype for buffer in package8.state} == {"int8"}
     assert step.tensors[step.outputs[0]].dtype == "int16"
     tables = {table.name: table.values.dtype.name for table in package8.tables}
-    assert tables == {"embedding": "int16", "cos": "int8", "sin": "int8"}
+    assert tables == {"embedding": "int8", "cos": "int8", "sin": "int8"}
 
 
 def test_static8_says_in_c_what_it_says_on_the_host(package8: SpeechPackage) -> None:
