@@ -92,12 +92,6 @@ def quantize(
     from codegen.tflite.read import read
     from codegen.tflite.weights import check_weights
 
-    if recipe.mode == "static8":
-        raise UserError(
-            f"'{model.name}' in static8: int8 activations throughout leave an encoder-decoder no"
-            ' intelligible text. Use --mode static16, or a recipe with mode = "static16" and'
-            " static8 rules by scope."
-        )
     check_audible(recordings, model.decoding["silence"])
     exported, graphs = [], []
     for part in model.graphs:
@@ -154,7 +148,7 @@ def _calibrated(
     notify(f"calibrating on {len(recordings)} recordings, transcribing them")
     watched = [Watched(data, graph) for data, graph in zip(exported, graphs, strict=True)]
     _transcribe(model, watched, recordings)
-    found = [adapted(part.graph, part.ranges(), recipes[0].mode) for part in watched]
+    found = [adapted(part.graph, part.ranges()) for part in watched]
     _unite(model, graphs, found)
     for data, ranges, recipe, prefix in zip(exported, found, recipes, prefixes, strict=True):
         notify(f"quantizing {prefix[:-1]}")
@@ -247,6 +241,11 @@ def _assembled(model: SpeechModel, package: SpeechPackage, method: str) -> Speec
     try:
         read_graphs(made)
     except UserError as error:
+        if made.recipe["rules"]:
+            raise UserError(
+                f"the quantized graphs do not fit each other: {error} A rule of the recipe gives"
+                " the ends of a wire two types: change its scope."
+            ) from error
         raise StapesError(f"the quantized graphs do not fit each other: {error}") from error
     return made
 

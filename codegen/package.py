@@ -14,7 +14,7 @@ what schema 2 adds for models of several:
     decoding        {"kind": "ctc_greedy", "blank": 0, "separator": " "}
     vocabulary      {"file", "sha256"}: a JSON list of strings, one a class of the output
     recipe          how it was quantized
-    calibration     {"utterances", "source", "sha256"}
+    calibration     {"utterances", "source", "sha256"}, or {} where no ranges were needed
     source          {"name", "sha256"} of the checkpoint; from a hub also "revision", its commit
     window_samples  PCM samples that fill the network's window
 

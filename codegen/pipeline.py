@@ -121,6 +121,7 @@ def quantize(
 
     clips = read_manifest(manifest) if manifest is not None else ()
     model, origin = load_checkpoint(str(source), window_samples, language, notify)
+    recipe = recipe.with_int16(model.int16_scopes)
     package = SpeechPackage(
         name=model.name,
         graphs=(),

@@ -6,7 +6,8 @@
     tables      [{"name", "by", "file", "sha256", "float_file", "float_sha256", "dtype", "shape"}],
                 and "scales_file", "scales_sha256" where each row has a scale of its own
     front_end   {"kind": "raw_pcm", "sample_rate_hz", "row_samples", "multiplier", "offset",
-                "shift"}: see frontend/raw_pcm.py
+                "shift"} or {"kind": "whisper_mel", "bands", "multiplier", "offset", "shift"}: see
+                the file of that name in frontend/
     decoding    {"kind": "greedy", ...}: see `GREEDY_KEYS` below and evaluate/greedy.py
 
 Graphs run in the order of phases. The first takes the front end's rows; the last is the decoder's

@@ -82,7 +82,8 @@ def speech_context(
     """
     first = places[0]
     front_end = speech.input
-    arrays = tuple((key, Data.of(f"{key}_table", table)) for key, table in front_end.tables.items())
+    tables = front_end.tables.items()
+    arrays = tuple((key, Data.of(f"front_end_{key}", table)) for key, table in tables)
     slots = tuple((each, first.named(each)) for each in front_end.buffers)
     common = (
         speech,

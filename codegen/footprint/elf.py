@@ -54,10 +54,7 @@ def model_prefixes(model: str) -> dict[str, str]:
         "words": "vocabulary",
         "word_ends": "vocabulary",
         "text": "transcript",
-        **{
-            f"{table}_table": "front-end tables"
-            for table in ("window", "sine", "log2", "starts", "rises")
-        },
+        "front_end_": "front-end tables",
     }
 
 

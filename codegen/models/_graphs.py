@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 SAMPLE_RATE_HZ = 16000
 #: A text that goes round in circles ends: twelve tokens of a period of at most four.
 GUARD = {"repeat_tokens": 12, "repeat_period": 4}
+#: What static8 leaves at int16: the front end's convolutions, norms, the residual stream with the
+#: sum of embedding and position, and the logits. Their peaks are hundreds of times what is usual.
+INT16_SCOPES = (
+    r"encoder/stem.*",
+    r".*norm.*",
+    r"(encoder/layers|decoder)/(\d+(_\d+)?|.*\.Decoder)",
+    r"decoder/output_0",
+)
 #: Mean square of PCM, -60 dB of full scale.
 SILENCE = 1024
 

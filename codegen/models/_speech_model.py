@@ -49,7 +49,8 @@ class SpeechModel:
     normalized(features); its spec is to_dict(). `tables` holds (entries, width) arrays whose rows
     the runtime hands to graphs as inputs of that name: "embedding" by token, all others by
     position. `adjacency` maps each norm to the linear layers that alone read its output, both as
-    "graph/module/path".
+    "graph/module/path". `int16_scopes` are a recipe's scopes, of operators that int8 activations
+    ruin.
     """
 
     name: str
@@ -63,6 +64,7 @@ class SpeechModel:
     state: tuple[StateBuffer, ...] = ()
     tables: Mapping[str, np.ndarray] = field(default_factory=dict)
     adjacency: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    int16_scopes: tuple[str, ...] = ()
 
 
 def load_model(

@@ -19,6 +19,7 @@ from codegen.errors import UserError
 from codegen.frontend.raw_pcm import RawPcm
 from codegen.models._graphs import (
     GUARD,
+    INT16_SCOPES,
     SAMPLE_RATE_HZ,
     SILENCE,
     Sizes,
@@ -118,6 +119,7 @@ def load_source(
         state=state_buffers(sizes),
         tables={"embedding": embedding, "cos": cos[:positions], "sin": sin[:positions]},
         adjacency=adjacency(shape.encoder_layers, shape.decoder_layers, gated=True),
+        int16_scopes=INT16_SCOPES,
     )
 
 

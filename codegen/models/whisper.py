@@ -20,6 +20,7 @@ from codegen.errors import UserError
 from codegen.frontend.whisper_mel import HOP_SAMPLES, WhisperMel
 from codegen.models._graphs import (
     GUARD,
+    INT16_SCOPES,
     SAMPLE_RATE_HZ,
     SILENCE,
     Sizes,
@@ -31,6 +32,7 @@ from codegen.models._graphs import (
 from codegen.models._layers import convolution, layers, linear
 from codegen.models._source import Settings, Source, Weights
 from codegen.models._speech_model import MASKED, SpeechModel
+from codegen.models._wide import wide_layers
 
 if TYPE_CHECKING:
     import torch
@@ -98,6 +100,7 @@ def load_source(
             "position": learned[:positions].numpy(),
         },
         adjacency=adjacency(shape.encoder_layers, shape.decoder_layers, gated=False),
+        int16_scopes=(*INT16_SCOPES, *(f"encoder/layers/{n}/feed.*" for n in shape.wide_layers)),
     )
 
 
@@ -129,6 +132,7 @@ class _Shape:
         config.only("scale_embedding", False, False)
         config.only("tie_word_embeddings", True, True)
         self.head_width = self.width // self.heads
+        self.wide_layers = range(self.encoder_layers // 2, self.encoder_layers)
         if self.width % self.heads:
             raise config.fail(f"d_model {self.width} does not divide into {self.heads} heads")
 
@@ -174,10 +178,9 @@ def _named_token(source: Source, key: str, name: str, size: int) -> int:
     return number
 
 
-def _norm(weights: Weights, name: str, width: int) -> Any:
-    return layers()["Norm"](
-        weights.take(f"{name}.weight", width), weights.take(f"{name}.bias", width)
-    )
+def _norm(weights: Weights, name: str, width: int, wide: bool = False) -> Any:
+    norm = wide_layers()["WideNorm"] if wide else layers()["Norm"]
+    return norm(weights.take(f"{name}.weight", width), weights.take(f"{name}.bias", width))
 
 
 def _linear(weights: Weights, name: str, outputs: int, inputs: int) -> Any:
@@ -198,12 +201,13 @@ def _attention(weights: Weights, path: str, shape: _Shape) -> dict[str, Any]:
     }
 
 
-def _feed(weights: Weights, path: str, shape: _Shape) -> dict[str, Any]:
+def _feed(weights: Weights, path: str, shape: _Shape, wide: bool = False) -> dict[str, Any]:
     up = _linear(weights, f"{path}.fc1", shape.inner, shape.width)
     down = _linear(weights, f"{path}.fc2", shape.width, shape.inner)
+    feed = wide_layers()["WideFeedForward"] if wide else layers()["FeedForward"]
     return {
-        "feed_norm": _norm(weights, f"{path}.final_layer_norm", shape.width),
-        "feed": layers()["FeedForward"](up, down),
+        "feed_norm": _norm(weights, f"{path}.final_layer_norm", shape.width, wide),
+        "feed": feed(up, down),
     }
 
 
@@ -211,13 +215,13 @@ def _encoder(weights: Weights, shape: _Shape, frames: int, at_once: int) -> Any:
     width = shape.width
     found = []
     for n in range(shape.encoder_layers):
-        path = f"model.encoder.layers.{n}"
+        path, wide = f"model.encoder.layers.{n}", n in shape.wide_layers
         parts = _attention(weights, f"{path}.self_attn", shape)
         parts = {
-            "attention_norm": _norm(weights, f"{path}.self_attn_layer_norm", width),
+            "attention_norm": _norm(weights, f"{path}.self_attn_layer_norm", width, wide),
             "attention": layers()["Attention"](parts, shape.heads, None, at_once),
         }
-        found.append(layers()["EncoderLayer"](parts | _feed(weights, path, shape)))
+        found.append(layers()["EncoderLayer"](parts | _feed(weights, path, shape, wide)))
     positions = weights.take("model.encoder.embed_positions.weight", shape.source_positions, width)
     stem = _stem_class()(
         *(
@@ -227,7 +231,8 @@ def _encoder(weights: Weights, shape: _Shape, frames: int, at_once: int) -> Any:
         ),
         positions[:frames].clone(),
     )
-    return layers()["Encoder"](stem, found, _norm(weights, "model.encoder.layer_norm", width))
+    norm = _norm(weights, "model.encoder.layer_norm", width, wide=True)
+    return layers()["Encoder"](stem, found, norm)
 
 
 def _decoder(weights: Weights, shape: _Shape) -> tuple[Any, Any]:

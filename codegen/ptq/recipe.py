@@ -99,6 +99,13 @@ class Recipe:
         kept = tuple(Rule(scope, weight_bits=8, block_size=0) for scope in scopes)
         return replace(self, rules=(*kept, *self.rules))
 
+    def with_int16(self, scopes: Iterable[str]) -> Recipe:
+        """In static8 these scopes have int16 activations, unless a rule of the recipe says else."""
+        if self.mode != "static8":
+            return self
+        first = (Rule(scope, mode="static16") for scope in scopes)
+        return replace(self, rules=(*first, *self.rules))
+
     def for_operators(self, names: Iterable[str]) -> tuple[Rule, ...]:
         """For each operator the values that hold there, as a Rule whose scope is its name.
 

@@ -59,7 +59,7 @@ def quantize_ranges(
     graph = only_graph(float_bytes)
     config = _config(graph, recipe, prefix)
     (quantized,) = read(_quantized(write(graph), config, ranges))
-    result = _without_borders(replace(quantized, name=graph.name))
+    result = _without_borders(replace(quantized, name=graph.name), graph)
     result = _with_weights(result, graph, recipe, prefix)
     check_integer(result)
     return write(result)
@@ -118,7 +118,7 @@ def operator_names(graph: Graph, prefix: str = "") -> list[str]:
 def _config(graph: Graph, recipe: Recipe, prefix: str = "") -> list[dict[str, Any]]:
     """The recipe in the quantizer's terms: the whole model first, then each exception."""
     try:
-        from ai_edge_quantizer import qtyping, recipe_manager
+        from ai_edge_quantizer import algorithm_manager, qtyping, recipe_manager
     except ImportError as error:
         raise UserError(
             f"Quantization needs ai-edge-quantizer, which cannot be imported ({error}); run"
@@ -128,12 +128,21 @@ def _config(graph: Graph, recipe: Recipe, prefix: str = "") -> list[dict[str, An
     manager = recipe_manager.RecipeManager()
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
     manager.add_static_config(".*", everything, _ACTIVATION_BITS[recipe.mode], 8)
+    # an output keeps the type that its operator gives it
+    manager.add_quantization_config(
+        ".*",
+        qtyping.TFLOperationName.OUTPUT,
+        algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE,
+    )
+    kinds = {kind.value: kind for kind in qtyping.TFLOperationName}
     rules = recipe.for_operators(operator_names(graph, prefix))
     check_weights(graph, rules)
-    for name, rule in zip(operator_names(graph), rules, strict=True):
+    for operator, name, rule in zip(graph.operators, operator_names(graph), rules, strict=True):
         if rule.mode != recipe.mode:
             bits = _ACTIVATION_BITS[str(rule.mode)]
-            manager.add_static_config(f"^{re.escape(name)}(;|$)", everything, bits, 8)
+            # of this kind only: the quantizer names what reads a graph's outputs after them, too
+            kind = kinds.get(operator.kind, everything)
+            manager.add_static_config(f"^{re.escape(name)}(;|$)", kind, bits, 8)
     config: list[dict[str, Any]] = manager.get_quantization_recipe()
     return config
 
@@ -157,8 +166,11 @@ def _quantized(
         raise StapesError(f"ai-edge-quantizer failed: {type(error).__name__}: {reason}.") from error
 
 
-def _without_borders(graph: Graph) -> Graph:
-    """The graph without QUANTIZE at float inputs and DEQUANTIZE at float outputs."""
+def _without_borders(graph: Graph, exported: Graph) -> Graph:
+    """The graph without QUANTIZE at float inputs and DEQUANTIZE at float outputs.
+
+    Inputs and outputs have the names that they have in `exported`.
+    """
     tensors = graph.tensors
     inputs, outputs = list(graph.inputs), list(graph.outputs)
     dropped: set[int] = set()
@@ -172,8 +184,10 @@ def _without_borders(graph: Graph) -> Graph:
         else:
             continue
         dropped.add(operator.index)
-    names = {new: tensors[old].name for old, new in zip(graph.inputs, inputs, strict=True)}
-    names |= {new: tensors[old].name for old, new in zip(graph.outputs, outputs, strict=True)}
+    names = {
+        new: exported.tensors[old].name
+        for old, new in zip((*exported.inputs, *exported.outputs), (*inputs, *outputs), strict=True)
+    }
     kept = [operator for operator in graph.operators if operator.index not in dropped]
     return compacted(
         replace(

@@ -23,7 +23,7 @@ MAX_RANK = 8
 MAX_NAME = 200
 MAX_ELEMENTS = 1 << 28
 #: Items of all vectors together (shapes, scales, tensor lists, tables).
-MAX_ITEMS = 1 << 22
+MAX_ITEMS = 1 << 23
 
 
 def read(data: bytes, longest_name: int = MAX_NAME) -> tuple[Graph, ...]:

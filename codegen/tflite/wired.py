@@ -59,7 +59,7 @@ def check_wired(package: SpeechPackage, graphs: Sequence[Graph]) -> None:
                 f"{name} of {part.name} is {tensor.dtype}, quantized int8 or int16, or float32 is"
                 " needed",
             )
-        for name in taken.keys() & made.keys():
+        for name in sorted(taken.keys() & made.keys()):
             that(made[name].shape == taken[name].shape, f"{name} has two shapes")
             that(_kind(made[name]) == _kind(taken[name]), f"{name} is quantized in two ways")
         made |= given

@@ -18,11 +18,16 @@ from benchmarks.agreement import agreement
 from benchmarks.checkpoints import checkpoint
 from benchmarks.speech import CALIBRATION, calibration, normalised, write_set
 from benchmarks.subjects import package_case
+from codegen import pipeline
+from codegen.emit.project import emit
+from codegen.measure import recognizer
 from codegen.models import ModelGraph, SpeechModel, load_float_model
 from codegen.package import load_package
+from codegen.target import load_target
 from codegen.tflite.convert import convert
 from codegen.tflite.read import read
-from tests.e2e._stapes import stapes
+from codegen.toolchain.project import build, run
+from tests.e2e._stapes import stapes, succeeded
 from tests.unit._encoder_decoder import Steps, decibels, text
 
 torch = pytest.importorskip("torch")
@@ -210,13 +215,18 @@ def test_the_export_computes_the_same(name: str, recordings: list[np.ndarray]) -
         assert decibels(ours.step(token), exported.step(token)) >= 90
 
 
-def test_quantizing_says_that_it_is_not_there(recordings: list[np.ndarray], tmp_path: Path) -> None:
-    manifest = str(write_set(tmp_path, [("a", recordings[0])]))
-    source, output = str(checkpoint(WHISPER)), str(tmp_path / "package")
-    done = stapes("quantize", source, "-o", output, "--calibration", manifest)
-    assert done.returncode == 2
-    assert "quantizing this family is not there yet" in " ".join(done.stderr.split())
-    assert len(done.stderr.strip().splitlines()) < 5
+def test_whisper_in_integers_on_the_m55_board(recordings: list[np.ndarray], tmp_path: Path) -> None:
+    package, heard = tmp_path / "package", calibration(tmp_path / "calibration")
+    options = ("--mode", "static16", "--window", "10s", "--calibration", str(heard))
+    succeeded(stapes("quantize", checkpoint(WHISPER), "-o", package, *options))
+    loaded = load_package(package)
+    target = load_target("mps3-an547-ddr")
+    compiled = pipeline.compile_model(pipeline.packaged_model(loaded), target)
+    emit(pipeline.emit_inputs(compiled), tmp_path / "c")
+    pcm = recordings[0]
+    (record,) = run(tmp_path / "c", [pcm.tobytes()], firmware=build(tmp_path / "c"))
+    assert (record.text, record.outputs) == recognizer(loaded, "reference").traced()(pcm)
+    assert record.text == recognizer(loaded, "reference", floats=True)()(pcm) != ""
 
 
 def test_moonshine_in_integers_hears_what_the_floats_hear(

@@ -96,7 +96,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, str], C
 Build = Callable[[int, str], Compiled]
 
 
-@pytest.mark.parametrize(("bands", "dtype"), [(80, "int16"), (80, "int8"), (128, "int16")])
+@pytest.mark.parametrize(
+    ("bands", "dtype"), [(80, "int16"), (80, "int8"), (128, "int16"), (80, "float32")]
+)
 def test_the_networks_input_is_bit_equal(compiled: Build, bands: int, dtype: str) -> None:
     made = compiled(bands, dtype)
     recordings = list(signals(SAMPLES).values())

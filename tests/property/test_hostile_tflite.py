@@ -16,10 +16,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from codegen.errors import UserError
+from codegen.graph import Graph, Operator, Quantization, Tensor
 from codegen.tflite.read import read
+from codegen.tflite.write import write
 
 _HERE = Path(__file__).resolve().parent
 _MODELS = sorted((_HERE.parent / "models").glob("*.tflite"))
@@ -35,11 +38,11 @@ _mutate = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_mutate)
 
 
-def _survive(model: Path, count: int) -> collections.Counter[str]:
+def _survive(data: bytes, count: int) -> collections.Counter[str]:
     """Read `count` damaged copies; what was refused, with names and numbers taken out."""
     outcomes: collections.Counter[str] = collections.Counter()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for index, damaged in enumerate(_mutate.mutations(model.read_bytes(), count, _SEED)):
+    for index, damaged in enumerate(_mutate.mutations(data, count, _SEED)):
         started = time.monotonic()
         try:
             graphs = read(damaged)
@@ -58,9 +61,22 @@ def _survive(model: Path, count: int) -> collections.Counter[str]:
 
 @pytest.mark.parametrize("model", _MODELS, ids=lambda path: path.stem)
 def test_damaged_files_end_in_a_graph_or_a_sentence(model: Path) -> None:
-    outcomes = _survive(model, _COUNT)
+    outcomes = _survive(model.read_bytes(), _COUNT)
     assert outcomes["accepted"] < _COUNT
     assert len(outcomes) > 10, "the mutations no longer reach the structure of the file"
+
+
+def test_damaged_scales_of_blocks_end_in_a_graph_or_a_sentence() -> None:
+    data = np.zeros((4, 64), np.int8)
+    blocks = Quantization((0.5,) * 8, (0,) * 8, 0, 32)
+    tensors = (
+        Tensor("x", (1, 64), "float32"),
+        Tensor("w", (4, 64), "int4", blocks, data),
+        Tensor("y", (1, 4), "float32"),
+    )
+    operator = Operator(0, "FULLY_CONNECTED", (0, 1), (2,))
+    outcomes = _survive(write(Graph("main", tensors, (operator,), (0,), (2,))), _COUNT)
+    assert sum(times for outcome, times in outcomes.items() if "scales" in outcome) > 10
 
 
 def test_mutations_depend_on_the_seed_alone() -> None:
@@ -72,5 +88,5 @@ def test_mutations_depend_on_the_seed_alone() -> None:
 if __name__ == "__main__":
     for path in _MODELS:
         print(path.name)
-        for outcome, times in _survive(path, int(sys.argv[1])).most_common():
+        for outcome, times in _survive(path.read_bytes(), int(sys.argv[1])).most_common():
             print(f"{times:7d}  {outcome}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,11 @@ from codegen.evaluate.split import cut, joined
 from codegen.graph import Graph, Quantization
 from codegen.measure import accuracy, measure, recognizer
 from codegen.models import load_model
+from codegen.models._graphs import INT16_SCOPES
+from codegen.native import native_engine
 from codegen.package import SpeechPackage, load_package, save_package
 from codegen.ptq.recipe import Recipe, Rule
+from codegen.tflite.convert import convert
 from codegen.tflite.read import read
 from codegen.tflite.write import write
 from codegen.wiring import Table
@@ -55,10 +58,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _exported_once() -> Iterator[None]:
+    """All packages here are of one checkpoint, whose graphs take seconds to export."""
+    known: dict[Any, bytes] = {}
+
+    def remembered(module: Any, samples: Any, name: str) -> bytes:
+        key = name, *(sample.shape for sample in samples)
+        if key not in known:
+            known[key] = convert(module, samples, name)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("codegen.tflite.convert.convert", remembered)
+        yield
+
+
 @pytest.fixture(scope="module")
 def package(folder: Path) -> SpeechPackage:
     recipe = Recipe.for_mode("static16")
     return pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+
+
+@pytest.fixture(scope="module")
+def dynamic(folder: Path) -> SpeechPackage:
+    """In dynamic8 with int4 weights: no recordings are needed."""
+    return pipeline.quantize(folder / "tiny", None, Recipe("dynamic8", 4))
 
 
 def test_it_is_saved_and_loaded(package: SpeechPackage, tmp_path: Path) -> None:
@@ -210,6 +235,133 @@ def test_a_rule_that_matches_nothing_is_refused(folder: Path) -> None:
         pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
 
 
-def test_int8_activations_throughout_are_refused(folder: Path) -> None:
-    with pytest.raises(UserError, match="Use --mode static16"):
-        pipeline.quantize(folder / "tiny", folder / "m.jsonl", Recipe.for_mode("static8"))
+@pytest.fixture(scope="module")
+def package8(folder: Path) -> SpeechPackage:
+    recipe = Recipe(rules=(Rule("encoder/layers/0/feed", "static16"),))
+    return pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+
+
+def test_static8_leaves_to_int16_what_the_family_says(package8: SpeechPackage) -> None:
+    scopes = [(rule["scope"], rule["mode"]) for rule in package8.recipe["rules"]]
+    assert scopes == [(s, "static16") for s in (*INT16_SCOPES, "encoder/layers/0/feed")]
+    types = {}
+    for graph in encoder_decoder.read_graphs(package8):
+        for operator in graph.operators:
+            tensor = graph.tensors[operator.outputs[0]]
+            types[f"{graph.name}/{tensor.name}"] = tensor.dtype
+    for name, dtype in (
+        ("encoder/stem", "int16"),
+        ("encoder/layers/1", "int16"),
+        ("encoder/layers/1/feed_norm", "int16"),
+        ("encoder/layers/1/feed", "int8"),
+        ("encoder/layers/0/feed", "int16"),
+        ("encoder/output", "int8"),
+        ("cross/output_0", "int8"),
+        ("decoder/1", "int16"),
+        ("decoder/1/attention/query", "int8"),
+        ("decoder/output_0", "int16"),
+        ("decoder/output_1", "int8"),
+    ):
+        assert types[name] == dtype, name
+
+
+def test_static8_caches_bytes_and_decides_on_int16(package8: SpeechPackage) -> None:
+    step = encoder_decoder.read_graphs(package8)[-1]
+    names = dict(zip(package8.graphs[-1].inputs, step.inputs, strict=True))
+    assert {step.tensors[names[buffer.name]].dtype for buffer in package8.state} == {"int8"}
+    assert step.tensors[step.outputs[0]].dtype == "int16"
+    tables = {table.name: table.values.dtype.name for table in package8.tables}
+    assert tables == {"embedding": "int16", "cos": "int8", "sin": "int8"}
+
+
+def test_static8_says_in_c_what_it_says_on_the_host(package8: SpeechPackage) -> None:
+    engine = recognizer(package8, "reference")()
+    with native_engine(package8) as make_native:
+        native = make_native()
+        for seed in range(3):
+            pcm = _noise(seed, RATE * 2)
+            assert native(pcm) == engine(pcm) != ""
+
+
+def test_a_recipe_that_tears_a_wire_is_refused(folder: Path) -> None:
+    recipe = Recipe(mode="static16", rules=(Rule("cross/.*", "static8"),))
+    with pytest.raises(UserError, match=r"encoded is quantized in two ways.*rule"):
+        pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+
+
+def test_dynamic8_is_saved_loaded_and_float_at_its_ports(
+    dynamic: SpeechPackage, tmp_path: Path
+) -> None:
+    save_package(dynamic, tmp_path / "package")
+    loaded = load_package(tmp_path / "package")
+    assert loaded.sha256 == dynamic.sha256
+    for graph in encoder_decoder.read_graphs(loaded):
+        ports = {graph.tensors[index].dtype for index in (*graph.inputs, *graph.outputs)}
+        assert ports == {"float32"}
+    assert (loaded.decoding["masked"], loaded.decoding["attended"]) == (0, 0)
+    assert loaded.calibration == {}
+
+
+def test_the_head_keeps_int8_and_shares_its_bytes_with_the_embedding(
+    dynamic: SpeechPackage, folder: Path
+) -> None:
+    assert dynamic.recipe["rules"] == [
+        {"scope": "decoder/output_0", "weight_bits": 8, "block_size": 0}
+    ]
+    (step,) = read(dynamic.graphs[-1].data)
+    weights = {
+        step.tensors[o.outputs[0]].name: step.tensors[o.inputs[1]]
+        for o in step.operators
+        if o.kind == "FULLY_CONNECTED"
+    }
+    head, embedding = weights.pop("output_0"), dynamic.tables[0]
+    assert {tensor.dtype for tensor in weights.values()} == {"int4"}
+    assert head.quantization
+    assert head.data is not None
+    assert embedding.scales is not None
+    assert np.array_equal(head.data, embedding.values)
+    assert head.quantization.scales == tuple(embedding.scales.tolist())
+    narrow = Recipe("dynamic8", 4, rules=(Rule("decoder/output_0", weight_bits=4),))
+    asked = pipeline.quantize(folder / "tiny", None, narrow)
+    assert asked.recipe["rules"][-1] == {"scope": "decoder/output_0", "weight_bits": 4}
+    assert asked.tables[0].data == embedding.data
+    assert len(asked.graphs[-1].data) < len(dynamic.graphs[-1].data)
+
+
+def test_dynamic8_follows_the_floats(folder: Path) -> None:
+    int8 = pipeline.quantize(folder / "tiny", None, Recipe("dynamic8"))
+    found = [recognizer(int8, "reference", floats)() for floats in (False, True)]
+    texts = [[engine(_noise(seed, RATE * 2)) for engine in found] for seed in range(4)]
+    assert all(one for one, _ in texts)
+    assert sum(one.split()[:1] == other.split()[:1] for one, other in texts) >= 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: _ruled(p, masked=-5), "decoding.masked and decoding.attended"),
+        (lambda p: _table(p, lambda v: v[:, 1:]), "table embedding has rows of 15 int8"),
+        (lambda p: replace(p, window_samples=79936), "front_end and window_samples"),
+    ],
+)
+def test_float_graphs_that_do_not_fit_are_refused(
+    dynamic: SpeechPackage, change: Callable[[SpeechPackage], SpeechPackage], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        encoder_decoder.read_graphs(change(dynamic))
+
+
+def test_blocks_that_do_not_divide_the_width_are_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match="rows of 16 weights are not whole blocks"):
+        pipeline.quantize(folder / "tiny", None, Recipe("dynamic8", 4, 32))
+
+
+def test_static16_takes_int4_weights_and_keeps_the_head(folder: Path) -> None:
+    recipe = Recipe("static16", 4, 0, ("round_mse",))
+    made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+    (step,) = encoder_decoder.read_graphs(made)[-1:]
+    matrices = [o for o in step.operators if o.kind == "FULLY_CONNECTED"]
+    bits = {o.outputs[0]: step.tensors[o.inputs[1]].dtype for o in matrices}
+    assert bits.pop(step.outputs[0]) == "int8"
+    assert set(bits.values()) == {"int4"}
+    assert recognizer(made, "reference")()(_noise(1, RATE))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from codegen import pipeline
 from codegen.errors import UserError
 from codegen.ptq.recipe import Recipe, Rule, load_recipe, recipe_from
 
@@ -100,3 +101,22 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="not TOML"):
         load_recipe(tmp_path / "binary.toml")
+
+
+def test_options_make_a_recipe_or_leave_it_to_a_file(tmp_path: Path) -> None:
+    made = pipeline.find_recipe("dynamic8", None, 4, 32, "round_mse")
+    assert made == Recipe("dynamic8", 4, 32, ("round_mse",))
+    assert pipeline.find_recipe(None, None) == Recipe()
+    path = tmp_path / "recipe.toml"
+    path.write_text('mode = "dynamic8"', encoding="utf-8")
+    assert pipeline.find_recipe(None, path) == Recipe("dynamic8")
+    for given in (("static8",), (None, 8), (None, None, 32), (None, None, None, "round")):
+        mode, *others = given
+        with pytest.raises(UserError, match="already; leave out --"):
+            pipeline.find_recipe(mode, path, *others)
+
+
+def test_dynamic8_leaves_a_manifest_alone() -> None:
+    assert pipeline.calibration_manifest(Path("m.jsonl"), Recipe("dynamic8")) is None
+    with pytest.raises(UserError, match="give --calibration MANIFEST"):
+        pipeline.calibration_manifest(None, Recipe("static16"))

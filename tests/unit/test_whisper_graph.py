@@ -14,7 +14,9 @@ from codegen.evaluate.greedy import detokenized
 from codegen.frontend.whisper_mel import WhisperMel
 from codegen.models import load_float_model, load_model
 from codegen.models import whisper as family
+from codegen.models._layers import layers, linear
 from codegen.models._tokenizer import byte_alphabet
+from codegen.models._wide import wide_layers
 from codegen.wiring import GREEDY_KEYS
 from tests.unit._encoder_decoder import (
     Steps,
@@ -113,6 +115,21 @@ def test_the_same_greedy_tokens(tmp_path: Path, seed: int) -> None:
     most = model.decoding["most_tokens"] - 2
     wanted = theirs.generate(_mel(pcm), max_new_tokens=most)[0].tolist()
     assert list(Steps(model, pcm).greedy()) == [token for token in wanted if token != 15]
+
+
+def test_wide_layers_compute_the_same() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape: int) -> Any:
+        return torch.randn(shape, generator=generator)
+
+    up, down = linear(drawn(32, 16), drawn(32)), linear(drawn(16, 32), drawn(16))
+    norm = drawn(16), drawn(16)
+    for loudness in (0.01, 1.0, 50.0):
+        x = drawn(200, 16) * loudness
+        for name, parts in (("FeedForward", (up, down)), ("Norm", norm)):
+            plain, wide = layers()[name](*parts), wide_layers()[f"Wide{name}"](*parts)
+            assert decibels(plain(x).detach(), wide(x).detach()) >= 110
 
 
 def test_few_heads_at_a_time_change_nothing(tiny: tuple[Path, Any]) -> None:

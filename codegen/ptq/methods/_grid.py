@@ -2,8 +2,8 @@
 """The grid that integers and scales of weights lie on, the same for every method.
 
 int8 is -127 .. 127, as the LiteRT 8-bit quantization specification asks of weights. int4 is
--8 .. 7: all of what four bits hold, which the kernels take; rounding to the nearest never gives
--8, but a method that shrinks the scale clips less with it.
+-8 .. 7: all of what four bits hold, which the kernels take. Where a block's largest magnitude is
+negative, its step may be an eighth of it instead of a seventh.
 
 LiteRT stores the scales of blocks as float16, and XNNPACK keeps their bfloat16; scales of blocks
 are values of both, so that every reader multiplies by the same number.
@@ -22,15 +22,6 @@ _LIMITS = {8: (-127, 127), 4: (-8, 7)}
 _LARGEST = np.float32(65280)
 
 
-def highest(bits: int) -> int:
-    """The integer that the largest weight becomes.
-
-    >>> highest(8), highest(4)
-    (127, 7)
-    """
-    return _LIMITS[bits][1]
-
-
 def blocks(weight: Floats, block_size: int) -> Floats:
     """A weight (out, in) as (out, blocks, values of a block); block_size 0 is one block a row.
 
@@ -41,6 +32,19 @@ def blocks(weight: Floats, block_size: int) -> Floats:
     if inputs % length:
         raise StapesError(f"rows of {inputs} weights are not whole blocks of {block_size}.")
     return np.ascontiguousarray(weight, np.float32).reshape(outputs, -1, length)
+
+
+def widest(values: Floats, bits: int) -> Floats:
+    """The least scales (out, blocks) at which no value of a block is clipped.
+
+    >>> widest(np.float32([[[-8, 7, 0]]]), 4), widest(np.float32([[[-254, 7, 0]]]), 8)
+    (array([[1.]], dtype=float32), array([[2.]], dtype=float32))
+    """
+    low, high = _LIMITS[bits]
+    above = values.max(axis=-1) / np.float32(high)
+    below = values.min(axis=-1) / np.float32(low)
+    result: Floats = np.maximum(np.maximum(above, below), np.float32(0))
+    return result
 
 
 def stored(scales: Floats, block_size: int) -> Floats:

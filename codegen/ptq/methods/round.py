@@ -2,7 +2,8 @@
 """Rounding to the nearest.
 
 1. Cut each row of the weight into blocks, or take it whole.
-2. The scale of a block is the largest magnitude in it, divided by the largest integer.
+2. The scale of a block is the least at which its largest and its smallest weight are not beyond
+   the largest and the smallest integer.
 3. Each weight becomes the integer nearest to it in units of the scale.
 
 Source: B. Jacob et al., Quantization and Training of Neural Networks for Efficient
@@ -22,7 +23,6 @@ def quantize(
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Integers (out, in) and scales (out, blocks) of a weight (out, in)."""
     values = _grid.blocks(weight, block_size)
-    largest = np.abs(values).max(axis=-1)
-    scales = _grid.stored(largest / np.float32(_grid.highest(bits)), block_size)
+    scales = _grid.stored(_grid.widest(values, bits), block_size)
     integers = _grid.rounded(values, scales, bits)
     return integers.astype(np.int8).reshape(weight.shape), scales

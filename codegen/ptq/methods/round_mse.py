@@ -2,8 +2,8 @@
 """Rounding to the nearest, with the scale that errs least on the weights.
 
 1. Cut each row of the weight into blocks, or take it whole.
-2. Begin with the scale that reaches the largest magnitude of the block.
-3. Shrink it step by step to half of that; what lies beyond the largest integer is clipped.
+2. Begin with the least scale that clips nothing of the block.
+3. Shrink it step by step to half of that; what lies beyond the integers is clipped.
 4. Keep of all these scales the one whose integers have the least sum of squared errors, the
    first of equals.
 5. Each weight becomes the integer nearest to it in units of that scale.
@@ -40,7 +40,7 @@ def quantize(
 
 def _best(values: _grid.Floats, bits: int, block_size: int) -> _grid.Floats:
     """The scales (rows, blocks) of least squared error over blocks (rows, blocks, values)."""
-    widest = np.abs(values).max(axis=-1) / np.float32(_grid.highest(bits))
+    widest = _grid.widest(values, bits)
     best = _grid.stored(widest, block_size)
     least = _error(values, best, bits)
     for factor in _SHRINK[1:]:

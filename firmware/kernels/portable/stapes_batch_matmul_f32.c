@@ -4,16 +4,20 @@
 /* Columns that are summed side by side. */
 enum { STAPES_LANES = 8 };
 
-/* sums[j] = sum over k, going up, of x[k * x_step] * y[k * y_step + j] */
+/* sums[j] = sum over k, going up, of x[k * x_step] * y[k * y_step + j]
+ *
+ * Unrolled, so that the sums stay in registers. */
 static void stapes_dot_lanes(const float *x, int32_t x_step, const float *y, int32_t y_step,
                              int32_t depth, float *sums) {
     float lanes[STAPES_LANES] = {0.0f};
     for (int32_t k = 0; k < depth; k++) {
         const float factor = x[k * x_step];
+#pragma GCC unroll 8
         for (int32_t j = 0; j < STAPES_LANES; j++) {
             lanes[j] += factor * y[k * y_step + j];
         }
     }
+#pragma GCC unroll 8
     for (int32_t j = 0; j < STAPES_LANES; j++) {
         sums[j] = lanes[j];
     }

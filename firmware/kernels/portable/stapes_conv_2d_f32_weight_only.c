@@ -29,22 +29,28 @@ static void stapes_gather_window(const stapes_conv_2d_f32_params *p, const float
     }
 }
 
-/* sums[side][lane] = sum over k, going up, of window[k][side] * weights[k][lane] */
+/* sums[side][lane] = sum over k, going up, of window[k][side] * weights[k][lane]
+ *
+ * Unrolled, so that the sums stay in registers. */
 static void stapes_sum_windows(const float *window, const int8_t *weights, int32_t depth,
                                float *sums) {
     float total[STAPES_SIDE * STAPES_SIDE] = {0.0f};
     for (int32_t k = 0; k < depth; k++) {
         float weight[STAPES_SIDE];
+#pragma GCC unroll 4
         for (int32_t lane = 0; lane < STAPES_SIDE; lane++) {
             weight[lane] = (float)weights[k * STAPES_SIDE + lane];
         }
+#pragma GCC unroll 4
         for (int32_t side = 0; side < STAPES_SIDE; side++) {
             const float value = window[k * STAPES_SIDE + side];
+#pragma GCC unroll 4
             for (int32_t lane = 0; lane < STAPES_SIDE; lane++) {
                 total[side * STAPES_SIDE + lane] += value * weight[lane];
             }
         }
     }
+#pragma GCC unroll 16
     for (int32_t i = 0; i < STAPES_SIDE * STAPES_SIDE; i++) {
         sums[i] = total[i];
     }
