@@ -15,12 +15,10 @@ from benchmarks import page
 from benchmarks.agreement import Agreement, agreement, answers
 from benchmarks.heard import Corpora, project_sha256
 from benchmarks.speech import EVALUATION_VOICES
-from benchmarks.subjects import BOARDS, Case, package_case
+from benchmarks.subjects import Case, package_case
 from codegen import measure, pipeline
 from codegen.native import BIT_EXACT_MODES
 from codegen.package import SpeechPackage
-
-TARGETS = ("host", "mps3-an547")
 
 
 def case(package: SpeechPackage, pcm: np.ndarray) -> Case:
@@ -72,15 +70,15 @@ def bits_section(
         clips = [corpora.clips([voice])[n] for n, voice in enumerate(EVALUATION_VOICES[:count])]
         sounds = measure.read_clips(package, clips)
         cells = []
-        for target in TARGETS:
-            print(f"  bits of {label} on {target}", flush=True)
+        for target in ("host", corpora.board):
+            print(f"  bits of {label} on {Path(target).stem}", flush=True)
             place = corpora.folder / "bits"
             found = together([kept(place, package, pcm, target) for pcm in sounds])
             cells += [f"{found.equal_bytes} of {found.count}", f"{found.equal_texts}"]
         exact = package.recipe["mode"] in BIT_EXACT_MODES
         reference = "`BUILTIN_REF`" if exact else "host C"
         rows.append((label, reference, *cells, f"{found.instructions:,}"))
-    names = [BOARDS[target] for target in TARGETS]
+    names = ("host", "M55")
     columns = [f"{name}: {what}" for name in names for what in ("tokens and logits", "texts")]
     head = ("recipe", "equal to", *columns, f"instructions, {names[-1]}")
     return [
