@@ -61,12 +61,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def _exported_once() -> Iterator[None]:
     """All packages here are of one checkpoint, whose graphs take seconds to export."""
-    known: dict[str, bytes] = {}
+    known: dict[Any, bytes] = {}
 
     def remembered(module: Any, samples: Any, name: str) -> bytes:
-        if name not in known:
-            known[name] = convert(module, samples, name)
-        return known[name]
+        key = name, tuple(sample.shape for sample in samples)
+        if key not in known:
+            known[key] = convert(module, samples, name)
+        return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("codegen.tflite.convert.convert", remembered)
