@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import speech
-from benchmarks.subjects import ROOT
 from benchmarks.voices import SAMPLE_RATE_HZ
 from codegen import measure, pipeline
 from codegen.emit.project import emit
@@ -111,15 +110,6 @@ class Corpora:
         readable = "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", part)[:24] for part in key)
         digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
         return self.folder / "texts" / f"{readable}-{digest}"
-
-    @property
-    def board(self) -> str:
-        """The Cortex-M55 board with its arena in DDR, since a cache of floats exceeds its SRAM."""
-        path = self.folder / "mps3-an547-ddr.toml"
-        text = (ROOT / "targets" / "mps3-an547.toml").read_text(encoding="utf-8")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace('arena = "sram"', 'arena = "ddr"'), encoding="utf-8")
-        return str(path)
 
     def native(self, package: SpeechPackage, names: Sequence[str]) -> Score:
         """The package's generated C, compiled for this computer, proved on a few of the clips."""
