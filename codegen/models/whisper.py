@@ -100,7 +100,7 @@ def load_source(
             "position": learned[:positions].numpy(),
         },
         adjacency=adjacency(shape.encoder_layers, shape.decoder_layers, gated=False),
-        int16_scopes=INT16_SCOPES,
+        int16_scopes=(*INT16_SCOPES, rf"encoder/layers/{shape.encoder_layers - 1}/feed.*"),
     )
 
 
