@@ -191,8 +191,11 @@ def project_sha256(package: SpeechPackage, target: str) -> str:
 
 def float_sha256(package: SpeechPackage) -> str:
     """Of the float graphs and tables, and of the decoding rule around them."""
-    parts = [g.float_data for g in package.graphs]
-    parts += [None if t.floats is None else t.floats.tobytes() for t in package.tables]
-    rule = repr(sorted(package.decoding.items())) + str(package.window_samples)
-    hashes = [hashlib.sha256(part or b"").digest() for part in (*parts, rule.encode())]
+    graphs = [graph.float_data or b"" for graph in package.graphs]
+    tables = [t.values if t.floats is None else t.floats for t in package.tables]
+    integers = {"masked", "attended"}
+    rule = repr(sorted((k, v) for k, v in package.decoding.items() if k not in integers))
+    parts = [*graphs, *(np.ascontiguousarray(t, "<f4").tobytes() for t in tables)]
+    parts += [rule.encode(), str(package.window_samples).encode()]
+    hashes = [hashlib.sha256(part).digest() for part in parts]
     return hashlib.sha256(b"".join(hashes)).hexdigest()

@@ -83,9 +83,11 @@ def choices(
         assert isinstance(first, list)
         passed_over = {*suppress, *first}
         best = choose(values, passed_over)
-        assert best is not None, "logits that are no numbers"
+        if best is None:  # no logit is a number: the text ends
+            break
         second = choose(values, {*passed_over, best})
-        found.append((best, float(values[best] - values[second])))
+        lead = np.inf if second is None else values[best] - values[second]
+        found.append((best, float(lead)))
     return found
 
 

@@ -24,14 +24,13 @@ from benchmarks.hugging_face import SAMPLE_RATE_HZ, HuggingFace
 from benchmarks.litert import tokens_section
 from benchmarks.memory import Sizes, sizes
 from benchmarks.speech import EVALUATION_VOICES
-from benchmarks.wired_bits import bits_section
+from benchmarks.wired_bits import BOARD, bits_section
 from codegen import pipeline
 from codegen.errors import UserError
 from codegen.evaluate.wer import Score, compare
 from codegen.package import SpeechPackage, is_package, load_package, save_package
 from codegen.ptq.recipe import recipe_from
 
-TARGET = "mps3-an547"
 HUMAN = ("human",)
 
 
@@ -108,11 +107,11 @@ def measured(subject: Subject, label: str, corpora: Corpora) -> Measured:
     package = made(subject, label, corpora)
     heard = (corpora.native(package, names) for names in (EVALUATION_VOICES, HUMAN))
     model = pipeline.packaged_model(package)
-    programs = pipeline.compile_model(model, pipeline.find_target(TARGET)).programs
+    programs = pipeline.compile_model(model, pipeline.find_target(BOARD)).programs
     names = [graph.name for graph in package.graphs]
     macs = [sum(step.macs for step in program.steps) for program in programs]
     found = dict(zip(names, macs, strict=True))
-    return Measured(Row(label, *heard), package, sizes(model, TARGET), found)
+    return Measured(Row(label, *heard), package, sizes(model, BOARD), found)
 
 
 def points(found: Score, baseline: Score) -> tuple[str, str]:
@@ -197,7 +196,8 @@ def memory(title: str, window_s: int, found: Sequence[Measured]) -> list[str]:
     return [
         f"## Memory and work of {title}",
         "",
-        "Bytes on the Cortex-M55. The package is without the float model that WER is compared with."
+        "Bytes on the Cortex-M55 (mps3-an547-ddr: arena and weights in its DDR). The package is"
+        " without the float model that WER is compared with."
         " Flash is text and constants as linked; text has start-up and semihosting in it. M MAC/s"
         " are millions of multiply-accumulates a second of audio, M MAC/token those of one step of"
         " the decoder.",

@@ -221,22 +221,26 @@ def _unite(model: SpeechModel, graphs: Sequence[Graph], found: Sequence[dict[str
 
 def _assembled(model: SpeechModel, package: SpeechPackage, method: str) -> SpeechPackage:
     """The package with the tables, mask and front end as its inputs ask."""
+    from codegen.tflite.head import head_rows
     from codegen.tflite.read import read
     from codegen.tflite.wired import ports
 
     first, step = package.graphs[0], package.graphs[-1]
     pcm = next(iter(ports(read(first.data)[0], first.inputs, first.outputs)[0].values()))
-    taken, _ = ports(read(step.data)[0], step.inputs, step.outputs)
+    last = read(step.data)[0]
+    taken, _ = ports(last, step.inputs, step.outputs)
     masked = attended = np.int16(0)
     if taken[MASK].quantization is not None:
         masked, attended = _quantized(np.array([model.decoding["float_masked"], 0.0]), taken[MASK])
     rule = {**model.decoding, "masked": int(masked), "attended": int(attended)}
+    words = np.asarray(model.tables[BY_TOKEN], np.float32)
+    head = head_rows(last, last.outputs[step.outputs.index(LOGITS)], words)
     made = replace(
         package,
         front_end=_fitted(model.front_end, pcm).to_dict(),
         decoding={key: rule[key] for key in GREEDY_KEYS},
         state=model.state,
-        tables=tuple(_table(n, t, taken[n], method) for n, t in model.tables.items()),
+        tables=tuple(_table(n, t, taken[n], head, method) for n, t in model.tables.items()),
     )
     try:
         read_graphs(made)
@@ -250,15 +254,24 @@ def _assembled(model: SpeechModel, package: SpeechPackage, method: str) -> Speec
     return made
 
 
-def _table(name: str, table: np.ndarray, tensor: Tensor, method: str) -> Table:
-    """The rows as the decoder's input takes them.
+def _table(
+    name: str,
+    table: np.ndarray,
+    tensor: Tensor,
+    head: tuple[np.ndarray, np.ndarray] | None,
+    method: str,
+) -> Table:
+    """The rows in the type of the decoder's input, or int8 with a scale each.
 
-    In front of a float input, rows by token are int8 with a scale each, chosen as those of a head
-    of int8 are: where both share their weights they share their bytes.
+    Rows by token are those of the head where it has any, so that one array is both. Where not,
+    they are int8 in front of a float input all the same.
     """
     from codegen.ptq.recipe import METHODS
 
     floats = np.asarray(table, np.float32)
+    if name == BY_TOKEN and head is not None:
+        integers, scales = head
+        return Table(name, _by(name), integers, floats, scales)
     if tensor.quantization is not None:
         return Table(name, _by(name), _quantized(floats, tensor), floats)
     if name != BY_TOKEN:
@@ -327,7 +340,7 @@ class Transcriber:
         kind, floats = NUMPY_TYPES[taken[MASK].dtype], taken[MASK].quantization is None
         values = (rule["float_masked"], 0) if floats else (rule["masked"], rule["attended"])
         pair = (kind(values[0]), kind(values[1]))
-        tables = {table.name: table.rows for table in package.tables}
+        tables = {table.name: table.rows(taken[table.name]) for table in package.tables}
         dtype = graphs[0].tensors[graphs[0].inputs[0]].dtype
         return Loop(networks, package.state, tables, by, zeros, pair, rule), dtype
 

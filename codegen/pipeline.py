@@ -270,9 +270,7 @@ def _speech_rows(
     weights = [constant.values for program in programs for constant in program.constants]
     tables = {
         table.name: [
-            values
-            for values in (table.values, table.scales)
-            if values is not None and not any(same(values, each) for each in weights)
+            values for values in table.arrays if not any(same(values, each) for each in weights)
         ]
         for table in decoder.tables
     }

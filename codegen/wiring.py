@@ -21,9 +21,10 @@ float32, which has no scale and the zero 0.0.
 The decoder's other inputs are "mask", (1, 1, positions + 1), and the tables, whose rows are in the
 type, scale and zero point of the input of that name: a table's file holds (entries, width) little-
 endian values, row by row, and `by` says whether the token that is fed or the number of the step
-chooses the row. Where there is a file of scales, a float32 a row, the values are int8 and the
-input, float32, is value * scale. A float file holds the same table in float32, for the float
-graphs; a float32 table needs none.
+chooses the row. Where there is a file of scales, a float32 a row, each positive and below 2^121,
+the values are int8, whatever the input's type, and value * scale is what they stand for:
+row_scales.py says how that becomes the input's integers or floats. A float file holds the same
+table in float32, for the float graphs; a float32 table needs none.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
+from codegen.graph import Tensor
+from codegen.row_scales import row_scales
 
 WIRED_SCHEMA = 2
 MASK, LOGITS = "mask", "logits"
@@ -97,12 +101,11 @@ class Table:
     floats: np.ndarray | None = None
     scales: np.ndarray | None = None
 
-    @property
-    def rows(self) -> np.ndarray:
-        """What the decoder takes, as the C computes it."""
+    def rows(self, tensor: Tensor) -> np.ndarray:
+        """What the decoder takes as its input `tensor`, as the C computes it."""
         if self.scales is None:
             return self.values
-        return self.values.astype(np.float32) * self.scales.astype(np.float32)[:, None]
+        return row_scales(self.scales, tensor).rows(self.values)
 
     @property
     def data(self) -> bytes:
@@ -203,12 +206,13 @@ def read_tables(check: Checker, value: Any, read_file: ReadFile) -> tuple[Table,
             check.that(dtype == "int8", f"table {name} has scales, which int8 alone may have")
             data = read_file(entry["scales_file"], entry["scales_sha256"], MAX_TABLE_BYTES)
             scales = _array(check, name, data, "float32", shape[:1])
-            usable = bool((np.isfinite(scales) & (scales > 0)).all())
-            check.that(usable, f"table {name} has a scale that is not positive and finite")
+            usable = bool(((scales > 0) & (scales < _SCALES_BELOW)).all())
+            check.that(usable, f"table {name} has a scale that is not positive and below 2^121")
         tables.append(Table(name, by, values, floats, scales))
     return tuple(tables)
 
 
+_SCALES_BELOW = np.float32(2**121)  # so that 127 times a scale, and -128 times it, are finite
 _SCALES_KEYS = ["scales_file", "scales_sha256"]
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codegen.frontend._kinds import RuntimeInput
+from codegen.row_scales import RowScales
 
 #: The buffer of a greedy decoder's last program that holds the tokens chosen so far; no wire has
 #: such a name.
@@ -40,13 +41,18 @@ class CtcDecoder:
 
 @dataclass(frozen=True, eq=False)
 class RowTable:
-    """Rows (entries, width) for input `input` of the last program, with `scales` (entries,)."""
+    """Rows (entries, width) for input `input` of the last program, int8 where they have scales."""
 
     name: str
     values: np.ndarray
     by_token: bool
     input: int
-    scales: np.ndarray | None = None
+    scales: RowScales | None = None
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What the C reads."""
+        return (self.values,) if self.scales is None else (self.values, self.scales.factors)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codegen.emit.speech import HISTORY, CtcDecoder, SpeechInputs
+from codegen.emit.speech import HISTORY, CtcDecoder, RowTable, SpeechInputs
 from codegen.emit.values import Data, Slot
 from codegen.errors import StapesError
 from codegen.program import Program, same
@@ -32,6 +32,9 @@ class TableContext:
     row_bytes: int
     by_token: int
     target: Slot
+    value_bytes: int = 0
+    shift: int = 0
+    zero_point: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,15 +102,7 @@ def speech_context(
     if not programs[-1].repeats:
         raise StapesError(f"program '{programs[-1].name:.60}' decodes but does not repeat.")
     row_tables = tuple(
-        TableContext(
-            _stored(f"{name}_table_{table.name}", table.values, weights),
-            None
-            if table.scales is None
-            else _stored(f"{name}_table_{table.name}_scales", table.scales, weights),
-            table.values.shape[1] * table.values.itemsize,
-            int(table.by_token),
-            last.inputs[table.input],
-        )
+        _row_table(f"{name}_table_{table.name}", table, last.inputs[table.input], weights)
         for table in decoder.tables
     )
     ends = np.cumsum([len(word) for word in decoder.words]).astype(np.uint32)
@@ -147,6 +142,21 @@ def speech_context(
             )
             for state in decoder.states
         ),
+    )
+
+
+def _row_table(symbol: str, table: RowTable, target: Slot, weights: Sequence[Data]) -> TableContext:
+    row_bytes = table.values.shape[1] * table.values.itemsize
+    data, scales = _stored(symbol, table.values, weights), table.scales
+    plain = TableContext(data, None, row_bytes, int(table.by_token), target)
+    if scales is None:
+        return plain
+    return replace(
+        plain,
+        scales=_stored(f"{symbol}_scales", scales.factors, weights),
+        value_bytes=scales.value_bytes,
+        shift=scales.shift,
+        zero_point=scales.zero_point,
     )
 
 

@@ -13,6 +13,7 @@ from codegen.frontend._kinds import FrontEnd
 from codegen.graph import Graph, Tensor
 from codegen.package import SpeechPackage
 from codegen.program import Buffer, Program
+from codegen.row_scales import row_scales
 from codegen.wiring import LOGITS, MASK, StateBuffer
 
 
@@ -61,7 +62,7 @@ def wired_speech(
             table.values,
             table.by == "token",
             step.inputs.index(table.name),
-            table.scales,
+            None if table.scales is None else row_scales(table.scales, inputs[table.name]),
         )
         for table in package.tables
     )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SAMPLE_RATE_HZ = 16000
 #: A text that goes round in circles ends: twelve tokens of a period of at most four.
 GUARD = {"repeat_tokens": 12, "repeat_period": 4}
-#: What static8 leaves at int16; docs/adr/0010-min-max-ranges-and-int16-by-scope.md says why.
+#: What static8 leaves at int16; docs/adr/0011-min-max-ranges-and-int16-by-scope.md says why.
 INT16_SCOPES = (
     r"encoder/stem.*",
     r".*norm.*",

@@ -44,20 +44,20 @@ def wide_layers() -> dict[str, Any]:
     class WideFeedForward(nn.Module):  # type: ignore[misc]
         """down(gelu(x)), x from `up`, as gelu(clamp(x, -6, 6)) + max(x - 6, 0).
 
-        The difference is below 1e-8. `up` gives x / 2 + 3, which RELU6 clamps, and `down` takes
-        halves too. The converter fuses RELU6 with a second run of `up`, which shares its weights.
+        The difference is below 1e-8. `up` gives x / 2 and `down` takes halves, since RELU6 clamps
+        to 0 .. 6. That 3 is added apart keeps the converter from running `up` once more for RELU6.
         """
 
         def __init__(self, up: nn.Linear, down: nn.Linear):
             super().__init__()
-            self.up = linear(up.weight * 0.5, up.bias * 0.5 + 3.0)
+            self.up = linear(up.weight * 0.5, up.bias * 0.5)
             self.down = linear(down.weight * 2.0, down.bias)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             halves = self.up(x)
-            inner = F.relu6(halves)
+            inner = F.relu6(halves + 3.0) - 3.0
             beyond = F.relu(halves - inner)
-            result: torch.Tensor = self.down(F.gelu(inner * 2.0 - 6.0) * 0.5 + beyond)
+            result: torch.Tensor = self.down(F.gelu(inner * 2.0) * 0.5 + beyond)
             return result
 
     return {module.__name__: module for module in (WideNorm, WideFeedForward)}

@@ -100,7 +100,7 @@ def load_source(
             "position": learned[:positions].numpy(),
         },
         adjacency=adjacency(shape.encoder_layers, shape.decoder_layers, gated=False),
-        int16_scopes=(*INT16_SCOPES, rf"encoder/layers/{shape.encoder_layers - 1}/feed.*"),
+        int16_scopes=(*INT16_SCOPES, *(f"encoder/layers/{n}/feed.*" for n in shape.wide_layers)),
     )
 
 
@@ -132,6 +132,7 @@ class _Shape:
         config.only("scale_embedding", False, False)
         config.only("tie_word_embeddings", True, True)
         self.head_width = self.width // self.heads
+        self.wide_layers = range(self.encoder_layers // 2, self.encoder_layers)
         if self.width % self.heads:
             raise config.fail(f"d_model {self.width} does not divide into {self.heads} heads")
 
@@ -214,7 +215,7 @@ def _encoder(weights: Weights, shape: _Shape, frames: int, at_once: int) -> Any:
     width = shape.width
     found = []
     for n in range(shape.encoder_layers):
-        path, wide = f"model.encoder.layers.{n}", n >= shape.encoder_layers // 2
+        path, wide = f"model.encoder.layers.{n}", n in shape.wide_layers
         parts = _attention(weights, f"{path}.self_attn", shape)
         parts = {
             "attention_norm": _norm(weights, f"{path}.self_attn_layer_norm", width, wide),

@@ -59,7 +59,7 @@ def check_wired(package: SpeechPackage, graphs: Sequence[Graph]) -> None:
                 f"{name} of {part.name} is {tensor.dtype}, quantized int8 or int16, or float32 is"
                 " needed",
             )
-        for name in taken.keys() & made.keys():
+        for name in sorted(taken.keys() & made.keys()):
             that(made[name].shape == taken[name].shape, f"{name} has two shapes")
             that(_kind(made[name]) == _kind(taken[name]), f"{name} is quantized in two ways")
         made |= given
@@ -84,7 +84,7 @@ def _check_step(package: SpeechPackage, taken: Ports, made: Ports, that: _That) 
         that(_kind(tensor) == _kind(rows), f"{buffer.name} is quantized unlike {buffer.rows_from}")
     for table in package.tables:
         tensor, width = taken[table.name], table.values.shape[1]
-        dtype = table.values.dtype.name if table.scales is None else "float32"
+        dtype = table.values.dtype.name if table.scales is None else tensor.dtype
         that(
             (tensor.elements, tensor.dtype) == (width, dtype),
             f"table {table.name} has rows of {width} {dtype}, the input {tensor.elements}"

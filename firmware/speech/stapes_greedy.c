@@ -33,20 +33,38 @@ static void write_mask(const stapes_greedy_params *params, void *mask, int32_t i
     }
 }
 
-/* target[i] = rows[row, i], or (float)rows[row, i] * scales[row] where there are scales. */
+/* clamp(((value * scale + 2^(shift - 1)) >> shift) + zero_point, -limit - 1, limit); the shift is
+ * arithmetic. */
+static int32_t rescaled(const stapes_row_table *table, int32_t value, int32_t scale,
+                        int32_t limit) {
+    const int64_t half = (int64_t)1 << (table->shift - 1);
+    const int64_t result = (((int64_t)value * scale + half) >> table->shift) + table->zero_point;
+    return (int32_t)(result > limit ? limit : result < -limit - 1 ? -limit - 1 : result);
+}
+
+/* target[i] = rows[row, i], or where there are scales (float)rows[row, i] * scales[row], or that
+ * rescaled to integers. */
 static void write_row(const stapes_context *context, const stapes_row_table *table, size_t row,
                       void *target) {
     const uint8_t *const rows = stapes_constant_at(context, &table->rows);
     const void *const values = rows + row * table->row_bytes;
-    if (table->scaled == 0) {
+    if (table->value_bytes == 0) {
         memcpy(target, values, table->row_bytes);
         return;
     }
     const int8_t *const integers = values;
-    const float *const scales = stapes_constant_at(context, &table->scales);
-    float *const floats = target;
+    const void *const scales = stapes_constant_at(context, &table->scales);
     for (uint32_t i = 0; i < table->row_bytes; i++) {
-        floats[i] = (float)integers[i] * scales[row];
+        if (table->value_bytes == 4) {
+            ((float *)target)[i] = (float)integers[i] * ((const float *)scales)[row];
+            continue;
+        }
+        const int32_t scale = ((const int32_t *)scales)[row];
+        if (table->value_bytes == 2) {
+            ((int16_t *)target)[i] = (int16_t)rescaled(table, integers[i], scale, INT16_MAX);
+        } else {
+            ((int8_t *)target)[i] = (int8_t)rescaled(table, integers[i], scale, INT8_MAX);
+        }
     }
 }
 

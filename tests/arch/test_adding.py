@@ -28,7 +28,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(source, copy / name)
     page = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
     files = _FILE.findall(page)
-    assert len(files) == 6
+    assert len(files) == 7
     for path, text in files:
         assert not (copy / path).exists(), f"{path} exists: the page needs another example"
         (copy / path).write_text(text, encoding="utf-8")
@@ -77,6 +77,11 @@ def test_a_target(tree: Path) -> None:
     arguments = ("emit", model, "--target", "example-chip", "-o", str(tree / "project"))
     _python(tree, "-m", "codegen", *arguments)
     assert "0x00080000" in (tree / "project" / "board" / "board.ld").read_text(encoding="utf-8")
+
+
+def test_a_method(tree: Path) -> None:
+    arguments = ("-m", "pytest", "-p", "no:cacheprovider", "-k", "power_of_two", "tests/property")
+    assert re.search(r"\b5 passed", _python(tree, *arguments))
 
 
 def test_a_command(tree: Path) -> None:

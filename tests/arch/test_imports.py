@@ -12,7 +12,8 @@ import pytest
 CODEGEN = Path(__file__).resolve().parents[2] / "codegen"
 
 LEAVES = {"data", "errors", "graph", "memory_plan", "package", "program", "registry", "target"} | {
-    "wiring"
+    "row_scales",
+    "wiring",
 }
 ROOMS = {
     "evaluate",

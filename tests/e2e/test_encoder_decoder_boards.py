@@ -17,7 +17,7 @@ import pytest
 
 from codegen import pipeline
 from codegen.emit.project import emit
-from codegen.footprint.predict import WEIGHTS_SECTION
+from codegen.footprint.predict import WEIGHTS_FILE_SECTION, WEIGHTS_SECTION
 from codegen.footprint.stack import EXCEPTION_BYTES, worst_stack
 from codegen.measure import recognizer
 from codegen.package import SpeechPackage
@@ -110,7 +110,8 @@ def test_text_tokens_and_logits_from_pcm(
     assert compiled.footprint.component_bytes("KV cache") == 2 * 2 * 2 * 35 * 8 * 2
     emit(replace(pipeline.emit_inputs(compiled, "tiny"), weights=weights), tmp_path / "c")
     sent = [pcm.tobytes() for pcm in RECORDINGS]
-    records = run(tmp_path / "c", sent, firmware=build(tmp_path / "c"))
+    firmware = build(tmp_path / "c")
+    records = run(tmp_path / "c", sent, firmware=firmware)
     traced = recognizer(changed, "reference").traced()
     assert [r.status_text for r in records] == ["ok"] * len(RECORDINGS)
     texts = [record.text for record in records]
@@ -119,6 +120,17 @@ def test_text_tokens_and_logits_from_pcm(
     assert min(len(record.outputs) for record in records[:-2]) >= 4
     assert texts[-2:] == ["", ""]
     assert changes != "never ends" or max(map(len, texts)) > 20
+    if target != "host":
+        linked = pipeline.linked_footprint(firmware, compiled, "tiny", weights)
+        predicted = pipeline.predicted_footprint(compiled, weights)
+        for section in (WEIGHTS_SECTION, WEIGHTS_FILE_SECTION):
+            sizes = [
+                sum(r.size_bytes for r in f.rows if r.section == section)
+                for f in (predicted, linked)
+            ]
+            assert 0 <= sizes[1] - sizes[0] < 16, section
+        described = [f.component_bytes("speech description") for f in (predicted, linked)]
+        assert described[0] == described[1]
 
 
 def test_dynamic8_gives_the_same_bits_on_the_host_and_the_board(

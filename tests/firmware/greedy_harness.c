@@ -81,8 +81,15 @@ static const stapes_raw_pcm_input input = {
     .samples = WINDOW,
 };
 static const stapes_row_table tables[] = {
-    {{token_table, 0}, SCALES, sizeof token_table / CLASSES, 1, {0, TOKEN_ROW, SIZE *WIDTH}},
-    {{step_table, 0}, {NULL, 0}, 0, SIZE *WIDTH, 0, {0, STEP_ROW, SIZE *WIDTH}},
+    {.rows = {token_table, 0},
+     .scales = {SCALES, 0},
+     .value_bytes = VALUE_BYTES,
+     .row_bytes = sizeof token_table / CLASSES,
+     .by_token = 1,
+     .target = {0, TOKEN_ROW, SIZE *WIDTH},
+     .shift = SHIFT,
+     .zero_point = ZERO_POINT},
+    {.rows = {step_table, 0}, .row_bytes = SIZE * WIDTH, .target = {0, STEP_ROW, SIZE *WIDTH}},
 };
 static const stapes_row_state states[] = {{{0, CACHE, SIZE *BLOCKS *POSITIONS *ENTRY},
                                            {0, ROWS, SIZE *BLOCKS *ENTRY},

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C decoding loop equals Python's token for token, on graphs that hash all they are given.
 
-They are of int16 or of float; of these, a token's row is int8 and has a scale.
+They are of int16 or of float; a token's row may be int8 and have a scale.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from codegen.data import data_folder
 from codegen.evaluate.greedy import detokenized, greedy_tokens, is_silent, most_steps
 from codegen.frontend.raw_pcm import RawPcm
+from codegen.graph import Quantization, Tensor
+from codegen.row_scales import RowScales, row_scales
 from tests.firmware.conftest import FLAGS, HERE, SANITIZERS, STATUS
 
 WINDOW, POSITIONS, WIDTH, BLOCKS, ENTRY, RATE = 640, 24, 3, 2, 5, 16000
@@ -54,10 +56,16 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
     "never ends": ({"suppress": [0]}, 60000),
     "repeats": ({"suppress": [0], "repeat_tokens": 3, "repeat_period": 1}, 3),
     "repeats in pairs": ({"suppress": [0, 3, 4, 5, 6], "repeat_tokens": 4, "repeat_period": 2}, 2),
+    "rows with scales": ({}, 60000),
     "one step": ({"most_tokens": 1, "suppress": [0]}, 60000),
     "floats": ({}, 60000),
     "floats, ties": ({}, 3),
     "floats, not a number": ({"suppress": [3], "begin_suppress": [2, 5]}, 2),
+}
+#: What a token's rows with scales go into, by how the case's name begins.
+SCALED = {
+    "floats": Tensor("embedding", (1, WIDTH), "float32"),
+    "rows with scales": Tensor("embedding", (1, WIDTH), "int16", Quantization((3e-4,), (7,))),
 }
 FLOAT_SCALE, FLOAT_BIAS = np.float32(1 / 32768), np.float32(0.1)
 MASK32 = 0xFFFFFFFF
@@ -72,7 +80,12 @@ class Loop:
     levels: int
     token_rows: NDArray[Any]
     step_rows: NDArray[Any]
-    scales: NDArray[np.float32] | None = None
+    scales: RowScales | None = None
+
+    @property
+    def floats(self) -> bool:
+        """Whether the graphs are of float."""
+        return self.scales is not None and self.scales.dtype == "float32"
 
     def talk(self, *asked: tuple[NDArray[np.int16], int, int]) -> list[tuple[str, bytes, bytes]]:
         """(pcm, text bytes, block) each; gives (status, text, what was told)."""
@@ -102,9 +115,10 @@ class Loop:
         masked, attended, dtype = self.rule["masked"], self.rule["attended"], "int16"
         token_rows = self.token_rows
         if self.scales is not None:
+            token_rows = self.scales.rows(token_rows)
+        if self.floats:
             heard = _hash(2166136261, rows.astype(np.float32) * FLOAT_SCALE + FLOAT_BIAS)
             masked, attended, dtype = self.rule["float_masked"], 0, "float32"
-            token_rows = token_rows * self.scales[:, None]
         cache = np.zeros((BLOCKS, POSITIONS, ENTRY), dtype)
 
         def step(token: int, number: int) -> NDArray[Any]:
@@ -120,7 +134,7 @@ class Loop:
                 state = (state * 1664525 + 1013904223) & MASK32
                 levels.append((state >> 16) % self.levels)
             logits = np.array(levels).astype(np.uint16).view(np.int16)
-            return logits if self.scales is None else np.where(logits == 1, np.nan, logits)
+            return np.where(logits == 1, np.nan, logits) if self.floats else logits
 
         return greedy_tokens(self.rule, most_steps(self.rule, len(pcm), RATE), step)
 
@@ -138,7 +152,7 @@ def _array(name: str, values: Sequence[int] | NDArray[Any], c_type: str) -> str:
 
 def _header(loop: Loop) -> str:
     rule = loop.rule
-    floats = loop.scales is not None
+    floats, scales = loop.floats, loop.scales
     integers = [f".{key} = {rule[key]}" for key in (*INTEGERS, "float_masked")]
     integers += [f".{key}_count = {len(rule[key])}" for key in ("start", "suppress")]
     integers += [f".begin_suppress_count = {len(rule['begin_suppress'])}"]
@@ -154,34 +168,37 @@ def _header(loop: Loop) -> str:
         f"#define CONVERT stapes_rescale_{'f32' if floats else 's16'}",
         f"#define VALUE {value}",
         f"#define LOGIT(x) {logit}",
-        f"#define SCALES {{{'token_scales, 0}, 1' if floats else 'NULL, 0}, 0'}",
+        f"#define SCALES {'token_scales' if scales else 'NULL'}",
+        f"#define VALUE_BYTES {scales.value_bytes if scales else 0}",
+        f"#define SHIFT {scales.shift if scales else 0}",
+        f"#define ZERO_POINT {scales.zero_point if scales else 0}",
         f"#define RULE {', '.join(integers)}, .sample_rate_hz = {RATE}",
         _array("token_bytes", list(b"".join(words)), "uint8_t"),
         _array("token_ends", np.cumsum([len(word) for word in words]), "uint32_t"),
-        _array("token_table", loop.token_rows, "int8_t" if floats else "int16_t"),
-        _array("token_scales", loop.scales, "float") if loop.scales is not None else "",
+        _array("token_table", loop.token_rows, "int8_t" if scales else "int16_t"),
+        _array("token_scales", scales.factors, "float" if floats else "int32_t") if scales else "",
         _array("step_table", loop.step_rows, value),
         *(_array(key, rule[key], "int32_t") for key in ("start", "suppress", "begin_suppress")),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _built(folder: Path, changes: Mapping[str, Any], levels: int, *, floats: bool = False) -> Loop:
+def _built(
+    folder: Path, changes: Mapping[str, Any], levels: int, *, scaled: Tensor | None = None
+) -> Loop:
     rng = np.random.default_rng(3)
     rows = rng.integers(-32768, 32768, (len(WORDS) + POSITIONS, WIDTH), dtype=np.int16)
     split = len(WORDS)
     loop = Loop(folder / "greedy", {**RULE, **changes}, levels, rows[:split], rows[split:])
-    if floats:
-        loop = replace(
-            loop,
-            token_rows=rows[:split].astype(np.int8),
-            step_rows=rows[split:] * np.float32(1 / 3),
-            scales=rng.uniform(0.001, 0.1, split).astype(np.float32),
-        )
+    if scaled is not None:
+        scales = row_scales(rng.uniform(0.001, 0.1, split).astype(np.float32), scaled)
+        loop = replace(loop, token_rows=rows[:split].astype(np.int8), scales=scales)
+    if loop.floats:
+        loop = replace(loop, step_rows=rows[split:] * np.float32(1 / 3))
     (folder / "tables.h").write_text(_header(loop), encoding="utf-8")
     firmware = data_folder("firmware")
     names = ["stapes_greedy", "stapes_greedy_text", "stapes_raw_pcm_feed"]
-    names += ["stapes_rescale_f32" if floats else "stapes_rescale_s16"]
+    names += ["stapes_rescale_f32" if loop.floats else "stapes_rescale_s16"]
     sources = [*(firmware / "speech" / f"{n}.c" for n in names), *firmware.glob("runtime/*.c")]
     command = ["gcc", *FLAGS, *SANITIZERS, f"-I{firmware / 'include'}", f"-I{folder}"]
     command += [str(HERE / "greedy_harness.c"), *map(str, sources), "-o", str(loop.program)]
@@ -192,8 +209,8 @@ def _built(folder: Path, changes: Mapping[str, Any], levels: int, *, floats: boo
 
 @pytest.fixture(scope="session", params=CASES)
 def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    floats = request.param.startswith("floats")
-    return _built(tmp_path_factory.mktemp("greedy"), *CASES[request.param], floats=floats)
+    scaled = next((SCALED[key] for key in SCALED if request.param.startswith(key)), None)
+    return _built(tmp_path_factory.mktemp("greedy"), *CASES[request.param], scaled=scaled)
 
 
 def recordings() -> list[NDArray[np.int16]]:

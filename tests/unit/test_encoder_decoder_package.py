@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from codegen import encoder_decoder, pipeline
+from codegen.emit.context import model_context
 from codegen.errors import UserError
 from codegen.evaluate.greedy import detokenized, greedy_tokens, most_steps
 from codegen.evaluate.split import cut, joined
@@ -25,6 +26,7 @@ from codegen.models._graphs import INT16_SCOPES
 from codegen.native import native_engine
 from codegen.package import SpeechPackage, load_package, save_package
 from codegen.ptq.recipe import Recipe, Rule
+from codegen.target import load_target
 from codegen.tflite.convert import convert
 from codegen.tflite.read import read
 from codegen.tflite.write import write
@@ -64,7 +66,7 @@ def _exported_once() -> Iterator[None]:
     known: dict[Any, bytes] = {}
 
     def remembered(module: Any, samples: Any, name: str) -> bytes:
-        key = name, tuple(sample.shape for sample in samples)
+        key = name, *(sample.shape for sample in samples)
         if key not in known:
             known[key] = convert(module, samples, name)
         return known[key]
@@ -92,6 +94,26 @@ def test_it_is_saved_and_loaded(package: SpeechPackage, tmp_path: Path) -> None:
     assert loaded.sha256 == package.sha256
     for buffers in (encoder_decoder.read_graphs(loaded), encoder_decoder.read_graphs(package)):
         assert [graph.name for graph in buffers] == ["encoder", "cross", "decoder"]
+
+
+def test_the_embedding_is_the_heads_array(package: SpeechPackage) -> None:
+    """In the package's bytes, in the generated C, and in what is predicted of it."""
+    embedding, decoder = package.tables[0], read(package.graphs[-1].data)[0]
+    logits = decoder.outputs[package.graphs[-1].outputs.index("logits")]
+    (head,) = (o.inputs[1] for o in decoder.operators if logits in o.outputs)
+    assert np.array_equal(embedding.values, np.asarray(decoder.tensors[head].data))
+    compiled = pipeline.compile_model(pipeline.packaged_model(package), load_target("mps3-an547"))
+    assert compiled.footprint.component_bytes("table embedding") == 4 * 24
+    context = model_context(pipeline.emit_inputs(compiled, "tiny"))
+    assert context.speech is not None
+    table = context.speech.tables[0]
+    assert (table.row_bytes, table.value_bytes) == (16, 2)
+    symbols = [each.symbol for each in context.data]
+    assert symbols.count(table.data.symbol) == 1
+    assert "tiny_table_embedding" not in symbols
+    assert "tiny_table_embedding_scales" in symbols
+    used = [argument for call in context.graphs[-1].calls for argument in call.arguments]
+    assert table.data.symbol in used
 
 
 def _step(steps: Steps, token: int, _: int) -> np.ndarray:
@@ -274,7 +296,7 @@ def test_static8_caches_bytes_and_decides_on_int16(package8: SpeechPackage) -> N
     assert {step.tensors[names[buffer.name]].dtype for buffer in package8.state} == {"int8"}
     assert step.tensors[step.outputs[0]].dtype == "int16"
     tables = {table.name: table.values.dtype.name for table in package8.tables}
-    assert tables == {"embedding": "int16", "cos": "int8", "sin": "int8"}
+    assert tables == {"embedding": "int8", "cos": "int8", "sin": "int8"}
 
 
 def test_static8_says_in_c_what_it_says_on_the_host(package8: SpeechPackage) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from codegen.errors import UserError
+from codegen.graph import Quantization, Tensor
 from codegen.package import PackagedGraph, SpeechPackage, load_package, save_package
 from codegen.wiring import StateBuffer, Table
 
@@ -173,9 +174,18 @@ def test_rows_with_scales_and_float_rows_are_loaded(tmp_path: Path) -> None:
     assert loaded.sha256 == package.sha256
     embedding, cos = loaded.tables
     assert embedding.scales is not None
-    assert np.array_equal(embedding.rows, ROWS * SCALES[:, None])
-    assert embedding.rows.dtype == np.float32
-    assert np.array_equal(cos.rows, STEPS)
+    taken = embedding.rows(Tensor("embedding", (1, 3), "float32"))
+    assert np.array_equal(taken, ROWS * SCALES[:, None])
+    assert taken.dtype == np.float32
+    assert np.array_equal(cos.rows(Tensor("cos", (1, 2), "float32")), STEPS)
+    integers = Tensor("embedding", (1, 3), "int16", Quantization((0.01,), (4,)))
+    assert embedding.rows(integers).tolist() == [
+        [-296, -246, -196],
+        [-296, -196, -96],
+        [4, 204, 404],
+        [34, 44, 54],
+    ]
+    assert embedding.rows(replace(integers, dtype="int8"))[:, 0].tolist() == [-128, -128, 4, 34]
     described = json.loads((tmp_path / "package" / "package.json").read_text(encoding="utf-8"))
     assert "scales_file" not in described["tables"][1]
     assert (tmp_path / "package" / "embedding.scales.bin").read_bytes() == SCALES.tobytes()
@@ -187,6 +197,7 @@ def test_rows_with_scales_and_float_rows_are_loaded(tmp_path: Path) -> None:
         (_floats(ROWS.astype(np.int16), SCALES, STEPS), "has scales, which int8 alone may have"),
         (_floats(ROWS, SCALES[1:], STEPS), "has 12 bytes"),
         (_floats(ROWS, SCALES * np.float32(np.nan), STEPS), "a scale that is not positive"),
+        (_floats(ROWS, SCALES * np.float32(2**120), STEPS), "a scale that is not positive"),
         (_floats(ROWS, SCALES - 1, STEPS), "a scale that is not positive"),
         (_floats(ROWS, SCALES, STEPS * np.float32(np.inf)), "table cos is not finite"),
     ],

@@ -14,14 +14,17 @@ extern "C" {
 #endif
 
 /* Rows of row_bytes bytes that the runtime writes into an input of the last graph: as they are, or,
- * where there are scales, as floats: each value, an int8, times the scale of its row. */
+ * where there are scales, each value, an int8, times the scale of its row: as a float, or
+ *   clamp(((value * scale + 2^(shift - 1)) >> shift) + zero_point) */
 typedef struct stapes_row_table {
     stapes_constant rows;
-    stapes_constant scales; /* float, one a row */
-    uint32_t scaled;        /* whether there are scales */
+    stapes_constant scales; /* one a row: float, or int32 0 .. 2^31 - 1 for integers */
+    uint32_t value_bytes;   /* 0: no scales; else the input's, 1: int8, 2: int16, 4: float */
     uint32_t row_bytes;
     uint32_t by_token;    /* 1: the row of the token that is fed; 0: the row of the step */
     stapes_tensor target; /* the graph's input */
+    int32_t shift;        /* 1 .. 62 */
+    int32_t zero_point;   /* of the input */
 } stapes_row_table;
 
 /* A buffer (blocks, entries, row_bytes): entry n of each block is what step n gave as `rows`. */
