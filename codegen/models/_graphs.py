@@ -36,8 +36,8 @@ INT16_SCOPES = (
     r".*norm.*",
     # the residual stream, with the sum of embedding and position
     r"(encoder/layers|decoder)/(\d+(_\d+)?|.*\.Decoder)",
-    # what the decoder adds to it
-    r"decoder/\d+/(feed/down|attention/out|cross/out)",
+    # what is added to it
+    r"(encoder/layers|decoder)/\d+/(feed/down|attention/out|cross/out)",
     # shares of hundreds of frames, and the cross values that they mix
     r".*/mix(_\d+)?",
     r"cross/(\d+/value|\d+_2|output_\d*[13579])",
