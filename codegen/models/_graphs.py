@@ -30,12 +30,18 @@ if TYPE_CHECKING:
 SAMPLE_RATE_HZ = 16000
 #: A text that goes round in circles ends: twelve tokens of a period of at most four.
 GUARD = {"repeat_tokens": 12, "repeat_period": 4}
-#: What static8 leaves at int16: the front end's convolutions, norms, the residual stream with the
-#: sum of embedding and position, and the logits. Their peaks are hundreds of times what is usual.
+#: What static8 leaves at int16; docs/adr/0011-min-max-ranges-and-int16-by-scope.md says why.
 INT16_SCOPES = (
     r"encoder/stem.*",
     r".*norm.*",
+    # the residual stream, with the sum of embedding and position
     r"(encoder/layers|decoder)/(\d+(_\d+)?|.*\.Decoder)",
+    # what is added to it
+    r"(encoder/layers|decoder)/\d+/(feed/down|attention/out|cross/out)",
+    # shares of hundreds of frames, and the cross values that they mix
+    r".*/mix(_\d+)?",
+    r"cross/(\d+/value|\d+_2|output_\d*[13579])",
+    # logits
     r"decoder/output_0",
 )
 #: Mean square of PCM, -60 dB of full scale.

@@ -83,14 +83,25 @@ def layers() -> dict[str, Any]:
         first, second = x[..., :half], x[..., half:]
         return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
 
+    class Mix(nn.Module):  # type: ignore[misc]
+        """Values mixed by how much they are attended to; a module, so that scopes can name it."""
+
+        def forward(self, scores: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+            return torch.softmax(scores, -1) @ values
+
     def attended(
-        queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: Any = None
+        mix: nn.Module,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        mask: Any = None,
     ) -> torch.Tensor:
         """(heads, rows, width) of queries over (heads, positions, width)."""
         scores = queries @ keys.transpose(1, 2)
         if mask is not None:
             scores = scores + mask
-        return torch.softmax(scores, -1) @ values
+        result: torch.Tensor = mix(scores, values)
+        return result
 
     class Attention(nn.Module):  # type: ignore[misc]
         """Self-attention over all positions; `heads_at_once` bounds the scores held in memory."""
@@ -101,7 +112,7 @@ def layers() -> dict[str, Any]:
             super().__init__()
             self.query, self.key = parts["query"], parts["key"]
             self.value, self.out = parts["value"], parts["out"]
-            self.heads, self.heads_at_once = heads, heads_at_once
+            self.heads, self.heads_at_once, self.mix = heads, heads_at_once, Mix()
             self.rotary = rotary is not None
             if rotary is not None:
                 self.register_buffer("cos", rotary[0])
@@ -116,7 +127,7 @@ def layers() -> dict[str, Any]:
                 q, k = (rotated(y, self.cos, self.sin) for y in (q, k))
             step = self.heads_at_once
             starts = range(0, self.heads, step)
-            parts = [attended(*(y[i : i + step] for y in (q, k, v))) for i in starts]
+            parts = [attended(self.mix, *(y[i : i + step] for y in (q, k, v))) for i in starts]
             y = parts[0] if len(parts) == 1 else torch.cat(parts, 0)
             result: torch.Tensor = self.out(y.transpose(0, 1).reshape(x.shape[0], -1))
             return result
@@ -128,7 +139,7 @@ def layers() -> dict[str, Any]:
             super().__init__()
             self.query, self.key = parts["query"], parts["key"]
             self.value, self.out = parts["value"], parts["out"]
-            self.heads = heads
+            self.heads, self.mix = heads, Mix()
 
         def forward(
             self, x: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: Any, rotary: Any
@@ -138,7 +149,7 @@ def layers() -> dict[str, Any]:
             )
             if rotary is not None:
                 q, k = rotated(q, *rotary), rotated(k, *rotary)
-            y = attended(q, torch.cat([keys, k], 1), torch.cat([values, v], 1), mask)
+            y = attended(self.mix, q, torch.cat([keys, k], 1), torch.cat([values, v], 1), mask)
             return self.out(y.reshape(1, -1)), k, v
 
     class CrossAttention(nn.Module):  # type: ignore[misc]
@@ -147,12 +158,12 @@ def layers() -> dict[str, Any]:
         def __init__(self, parts: dict[str, nn.Module], heads: int):
             super().__init__()
             self.query, self.out = parts["query"], parts["out"]
-            self.heads = heads
+            self.heads, self.mix = heads, Mix()
 
         def forward(
             self, x: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
         ) -> torch.Tensor:
-            y = attended(self.query(x).view(self.heads, 1, -1), keys, values)
+            y = attended(self.mix, self.query(x).view(self.heads, 1, -1), keys, values)
             result: torch.Tensor = self.out(y.reshape(1, -1))
             return result
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ranges other than those that calibration saw, where that is known to serve better.
 
-docs/adr/0010-min-max-ranges-and-int16-by-scope.md has the figures.
+docs/adr/0011-min-max-ranges-and-int16-by-scope.md has the figures.
 """
 
 from __future__ import annotations

@@ -278,9 +278,12 @@ def test_static8_leaves_to_int16_what_the_family_says(package8: SpeechPackage) -
         ("encoder/layers/1/feed", "int8"),
         ("encoder/layers/0/feed", "int16"),
         ("encoder/output", "int8"),
+        ("encoder/layers/1/attention/mix_2", "int16"),
         ("cross/output_0", "int8"),
+        ("cross/output_1", "int16"),
         ("decoder/1", "int16"),
         ("decoder/1/attention/query", "int8"),
+        ("decoder/1/feed/down", "int16"),
         ("decoder/output_0", "int16"),
         ("decoder/output_1", "int8"),
     ):
