@@ -167,12 +167,13 @@ def _quantized(
 
 
 def _without_borders(graph: Graph, exported: Graph) -> Graph:
-    """The graph without QUANTIZE at float inputs and DEQUANTIZE at float outputs.
+    """The graph without QUANTIZE at float inputs and DEQUANTIZE at float outputs or to nobody.
 
     Inputs and outputs have the names that they have in `exported`.
     """
     tensors = graph.tensors
     inputs, outputs = list(graph.inputs), list(graph.outputs)
+    read_somewhere = {index for operator in graph.operators for index in operator.inputs}
     dropped: set[int] = set()
     for operator in graph.operators:
         source, target = operator.inputs[0], operator.outputs[0]
@@ -181,7 +182,7 @@ def _without_borders(graph: Graph, exported: Graph) -> Graph:
             inputs[inputs.index(source)] = target
         elif operator.kind == "DEQUANTIZE" and target in outputs:
             outputs[outputs.index(target)] = source
-        else:
+        elif operator.kind != "DEQUANTIZE" or target in read_somewhere:
             continue
         dropped.add(operator.index)
     names = {

@@ -81,7 +81,7 @@ def test_mode_and_recipe_exclude_each_other(tmp_path: Path, checkpoint: Path) ->
     recipe = tmp_path / "recipe.toml"
     arguments = ("-o", tmp_path / "p", "--mode", "static8", "--recipe", recipe)
     complained(stapes("quantize", checkpoint, *arguments, "--calibration", recipe), "--mode")
-    done = stapes("quantize", checkpoint, "-o", tmp_path / "p", "--mode", "static4")
+    done = stapes("quantize", checkpoint, "-o", tmp_path / "p", "--mode", "static16")
     complained(done, "--calibration")
     arguments = ("-o", tmp_path / "p", "--mode", "static4", "--calibration", recipe)
     complained(stapes("quantize", checkpoint, *arguments), "static4", "static16")
@@ -347,8 +347,9 @@ def test_interrupting_says_so_and_leaves_nothing(tmp_path: Path) -> None:
 
 #: `stapes emit` that stops before its last rename.
 _SLOW = """
-import os, sys, time
+import os, signal, sys, time
 from codegen.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 def wait(*_):
     print("here", flush=True)
     time.sleep(60)

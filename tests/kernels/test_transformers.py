@@ -15,9 +15,11 @@ import pytest
 from codegen.graph import Graph, Quantization, Tensor
 from codegen.lower import lower
 from codegen.models import load_float_model
+from codegen.ptq.calibrate import calibrate
+from codegen.ptq.ranges import adapted
 from codegen.ptq.recipe import Recipe
 from codegen.tflite.convert import convert
-from codegen.tflite.quantize import quantize
+from codegen.tflite.quantize import quantize_ranges
 from codegen.tflite.read import read
 from codegen.tflite.write import write
 from tests.kernels.harness import Reference, Runner, build_library, random_inputs
@@ -54,7 +56,8 @@ def test_graphs_equal_reference(save: Callable[..., Any], tmp_path: Path) -> Non
         data = convert(part.module, part.sample_inputs, part.name)
         inputs = [read(data)[0].tensors[index] for index in read(data)[0].inputs]
         samples = [{t.name: rng.normal(0, 1, t.shape).astype(np.float32) for t in inputs}] * 2
-        (graph,) = read(quantize(data, samples, Recipe.for_mode("static16")))
+        ranges = adapted(read(data)[0], calibrate(data, read(data)[0], samples))
+        (graph,) = read(quantize_ranges(data, ranges, Recipe.for_mode("static16")))
         for checked in (graph, narrowed(graph)):
             runner = Runner(library, checked, lower(checked, None))
             reference = Reference(write(checked))
