@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from codegen.errors import UserError
 from codegen.memory_plan import UNATTRIBUTED, Footprint, FootprintRow
+from codegen.package import MAX_GRAPHS
 
 #: The region's name of addresses in none of the regions.
 NOWHERE = "[no region]"
@@ -49,6 +50,7 @@ def model_prefixes(model: str) -> dict[str, str]:
         "weights_file": "model description",
         "run_inputs": "model description",
         "run_outputs": "model description",
+        **{f"run_{number}_": "model description" for number in range(MAX_GRAPHS)},
         "run": "model code",
         "speech_": "speech description",
         "words": "vocabulary",

@@ -129,8 +129,9 @@ def test_text_tokens_and_logits_from_pcm(
                 for f in (predicted, linked)
             ]
             assert 0 <= sizes[1] - sizes[0] < 16, section
-        described = [f.component_bytes("speech description") for f in (predicted, linked)]
-        assert described[0] == described[1]
+        for component in ("speech description", "model description"):
+            described = [f.component_bytes(component) for f in (predicted, linked)]
+            assert described[0] == described[1], component
 
 
 def test_dynamic8_gives_the_same_bits_on_the_host_and_the_board(
