@@ -381,6 +381,23 @@ def test_blocks_that_do_not_divide_the_width_are_refused(folder: Path) -> None:
         pipeline.quantize(folder / "tiny", None, Recipe("dynamic8", 4, 32))
 
 
+@pytest.mark.parametrize("mode", ["dynamic8", "static16"])
+def test_gptq_follows_the_recordings(folder: Path, dynamic: SpeechPackage, mode: str) -> None:
+    recipe = Recipe(mode, 4, 0, ("gptq",))
+    made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+    again = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+    assert [g.data for g in made.graphs] == [g.data for g in again.graphs]
+    assert made.calibration["utterances"]
+    for part, rounded in zip(made.graphs, dynamic.graphs, strict=True):
+        assert part.data != rounded.data
+    assert recognizer(made, "reference")()(_noise(1, RATE))
+
+
+def test_gptq_without_recordings_is_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match="Calibration needs at least one sample"):
+        pipeline.quantize(folder / "tiny", None, Recipe("dynamic8", 4, 0, ("gptq",)))
+
+
 def test_static16_takes_int4_weights_and_keeps_the_head(folder: Path) -> None:
     recipe = Recipe("static16", 4, 0, ("round_mse",))
     made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
