@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from codegen.evaluate.trace import Traced
     from codegen.frontend._kinds import FrontEnd
     from codegen.models import SpeechModel
-    from codegen.ptq.calibrate import Range, Watched
-    from codegen.ptq.moments import Moments
+    from codegen.ptq.calibrate import Moments, Range, Watched
     from codegen.ptq.recipe import Recipe
 
 #: The rows of every other table are looked up by the number of the step.
@@ -87,8 +86,8 @@ def quantize(
     its method looks at inputs. The head keeps int8 weights unless a rule says otherwise. Raises
     UserError for a recording that is silent or a rule of the recipe that matches nothing.
     """
-    from codegen.ptq.calibrate import Watched
-    from codegen.ptq.moments import NO_MOMENTS, WatchedMoments
+    from codegen.ptq.calibrate import NO_MOMENTS, Watched
+    from codegen.ptq.moments import WatchedMoments
     from codegen.ptq.recipe import DYNAMIC
     from codegen.tflite.convert import convert
     from codegen.tflite.quantize import operator_names
@@ -110,14 +109,13 @@ def quantize(
     for graph, limited, each in zip(graphs, recipes, names, strict=True):
         check_weights(graph, limited.for_operators(each))
 
-    watched, moments = [], [NO_MOMENTS] * len(graphs)
+    watched: list[Watched] = []
     if recipe.needs_recordings:
         notify(f"calibrating on {len(recordings)} recordings, transcribing them")
         watch = WatchedMoments if recipe.needs_moments else Watched
         watched = [watch(data, graph) for data, graph in zip(exported, graphs, strict=True)]
         _transcribe(model, watched, recordings)
-    if recipe.needs_moments:
-        moments = [part.moments() for part in watched]
+    moments = [part.moments() for part in watched] or [NO_MOMENTS] * len(graphs)
     quantized: list[bytes] = []
     if recipe.mode == DYNAMIC:
         quantized += _weights_alone(exported, recipes, prefixes, moments, notify)

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codegen.graph import Graph
-from codegen.ptq.calibrate import Watched
+from codegen.ptq.calibrate import Moments, Watched
 
-#: X^T X (in, in) float64 of the inputs of the weights at a tensor's index.
-Moments = Mapping[int, np.ndarray]
-NO_MOMENTS: Moments = {}
 #: Rows that are kept before they are summed up: a decoder's come one by one.
 _ROWS = 256
 
@@ -52,11 +50,11 @@ class _Sum:
     """X^T X over rows of one width."""
 
     def __init__(self, width: int):
-        self._total = np.zeros((width, width))
-        self._rows: list[np.ndarray] = []
+        self._total: NDArray[np.float64] = np.zeros((width, width))
+        self._rows: list[NDArray[np.float64]] = []
 
     def add(self, values: np.ndarray) -> None:
-        self._rows.append(np.float64(values).reshape(-1, len(self._total)))
+        self._rows.append(values.astype(np.float64).reshape(-1, len(self._total)))
         if sum(map(len, self._rows)) >= _ROWS:
             self.value()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from codegen.graph import Operator, Tensor
-from codegen.ptq.moments import NO_MOMENTS, Moments
+from codegen.ptq.calibrate import NO_MOMENTS, Moments
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite.quantize import compacted, only_graph, operator_names
 from codegen.tflite.weights import MATRIX, check_weights, float_weights, integer_weights

@@ -12,8 +12,7 @@ import numpy as np
 
 from codegen.errors import StapesError, UserError
 from codegen.graph import Graph, Operator, Tensor
-from codegen.ptq.calibrate import calibrate
-from codegen.ptq.moments import NO_MOMENTS, Moments
+from codegen.ptq.calibrate import NO_MOMENTS, Moments, calibrate
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite._quiet import quiet
 from codegen.tflite.read import read

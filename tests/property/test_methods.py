@@ -115,7 +115,7 @@ def _outputs_error(
     weight: np.ndarray, moments: np.ndarray, made: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Squared error of each row's outputs."""
-    integers, scales = np.float64(made[0]), np.float64(made[1])
+    integers, scales = (each.astype(np.float64) for each in made)
     wrong = integers * np.repeat(scales, weight.shape[1] // scales.shape[1], axis=1) - weight
     return np.asarray(np.einsum("ij,jk,ik->i", wrong, moments, wrong, optimize=True))
 
@@ -161,8 +161,8 @@ def test_gptq_takes_singular_moments_and_says_the_same_again(bits: int, block_si
 
 def test_gptq_moves_an_error_to_where_it_cancels() -> None:
     """Two inputs that are always equal: what one weight loses by rounding, the other makes up."""
-    weight = np.float32([[7.0, 2.4, 2.4]])
-    rows = np.float64([[1, 0, 0], [0, 1, 1]])
+    weight = np.array([[7.0, 2.4, 2.4]], np.float32)
+    rows = np.array([[1.0, 0, 0], [0, 1, 1]])
     integers, scales = plugins(METHODS)["gptq"].quantize(weight, 4, 0, rows.T @ rows)
     assert scales.tolist() == [[1.0]]
     assert sorted(integers[0].tolist()) == [2, 3, 7]

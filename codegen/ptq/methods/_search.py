@@ -51,7 +51,9 @@ def _error(
     values: _grid.Floats, scales: _grid.Floats, bits: int, importance: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     squares = np.square(_grid.rounded(values, scales, bits) * scales[..., None] - values)
-    if importance is not None:
-        return np.einsum("obv,bv->ob", squares, importance)
-    result: NDArray[np.float64] = squares.sum(axis=-1, dtype=np.float64)
+    result: NDArray[np.float64]
+    if importance is None:
+        result = squares.sum(axis=-1, dtype=np.float64)
+    else:
+        result = np.einsum("obv,bv->ob", squares, importance)
     return result

@@ -87,7 +87,7 @@ def _compensated(
 ) -> NDArray[np.float64]:
     """Integers (rows, in) of a weight (rows, in) whose every value has a scale, from left on."""
     # columns as rows, which lie together
-    left, steps = np.float64(weight.T), np.float64(scales.T)
+    left, steps = weight.T.astype(np.float64), scales.T.astype(np.float64)
     integers, errors = np.empty_like(left), np.empty_like(left)
     for begin in range(0, len(left), _LAZY):
         end = min(begin + _LAZY, len(left))
@@ -116,7 +116,9 @@ def _errors(
     result = np.empty(len(weight))
     for at in range(0, len(weight), _ROWS):
         part = slice(at, at + _ROWS)
-        steps = np.repeat(np.float64(scales[part]), weight.shape[1] // scales.shape[1], axis=1)
+        steps = np.repeat(
+            scales[part].astype(np.float64), weight.shape[1] // scales.shape[1], axis=1
+        )
         wrong = integers[part] * steps - weight[part]
         result[part] = np.einsum("ij,ij->i", wrong @ moments, wrong)
     return result
