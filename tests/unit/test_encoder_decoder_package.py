@@ -37,6 +37,7 @@ pytest.importorskip("litert_torch")
 pytestmark = pytest.mark.slow
 
 RATE = 16000
+ROOT = Path(__file__).parents[2]
 
 
 def _noise(seed: int, samples: int) -> np.ndarray:
@@ -396,6 +397,12 @@ def test_gptq_follows_the_recordings(folder: Path, dynamic: SpeechPackage, mode:
 def test_gptq_without_recordings_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="Calibration needs at least one sample"):
         pipeline.quantize(folder / "tiny", None, Recipe("dynamic8", 4, 0, ("gptq",)))
+
+
+def test_gptq_of_convolutions_alone_is_refused(folder: Path) -> None:
+    checkpoint = ROOT / "examples" / "commands_ctc" / "checkpoint"
+    with pytest.raises(UserError, match=r"matrices of encoder-decoders.* Use --method round_mse"):
+        pipeline.quantize(checkpoint, folder / "m.jsonl", Recipe(methods=("gptq",)))
 
 
 def test_static16_takes_int4_weights_and_keeps_the_head(folder: Path) -> None:
