@@ -3,14 +3,15 @@
 
 With H = X^T X of a layer's inputs X, a row w rounded to q errs by (w - q) H (w - q)^T.
 
-1. Choose the scale of each block from the weights as they are, as round_mse.py does, an error's
-   square counting as much as its column's entry on the diagonal of H. They stay.
+1. Choose the scale of each block from the weights as they are, in three ways: as round.py, as
+   round_mse.py, and as the latter with an error's square counting as much as its column's entry on
+   the diagonal of H. They stay while steps 2 to 5 are done with each of the three.
 2. Order the columns by that entry, largest first.
 3. Add 1 % of the mean of the diagonal to it, ten times as much until H is positive definite.
 4. Take U, upper triangular, with U^T U = H^-1.
 5. Column j: q is the integer nearest to w_j in units of the scale, and e = (w_j - q scale) / U_jj.
    Each later column k loses e U_jk; those beyond the current 128 columns do so when these are done.
-6. Of this, round.py and round_mse.py keep for each row what errs least by H as it was.
+6. Of these three, and of round.py and round_mse.py, each row keeps what errs least by H as it was.
 
 So the error is never larger than that of round.py or round_mse.py. Without moments, as those of a
 convolution or of a table, the result is that of round.py.
@@ -36,7 +37,6 @@ _LAZY = 128
 _ROWS = 512
 
 _Doubles = NDArray[np.float64]
-_Made = tuple[NDArray[np.int8], NDArray[np.float32]]
 
 
 def quantize(
@@ -50,19 +50,16 @@ def quantize(
         return plain.quantize(weight, bits, block_size)
     values = _grid.blocks(weight, block_size)
     importance = np.diag(moments).reshape(values.shape[1:])
-    scales = _search.scales(values, bits, block_size, importance)
+    tried = [method.quantize(weight, bits, block_size) for method in (plain, round_mse)]
+    weighted = _search.scales(values, bits, block_size, importance)
     order = np.argsort(-np.diag(moments), kind="stable")
     factor = _factor(moments[np.ix_(order, order)])
-    integers = np.empty(weight.shape, np.int8)
-    for at in range(0, len(weight), _ROWS):
-        part = slice(at, at + _ROWS)
-        each = np.repeat(scales[part], values.shape[2], axis=1)
-        compensated = _compensated(weight[part][:, order], each[:, order], factor, bits)
-        integers[part, order] = compensated
-    best = integers, scales
-    for other in (plain, round_mse):
-        best = _better(weight, moments, best, other.quantize(weight, bits, block_size))
-    return best
+    for scales in (tried[0][1], tried[1][1], weighted):
+        tried.append((_compensated(weight, scales, order, factor, bits), scales))
+    errors = np.stack([_errors(weight, moments, *made) for made in tried])
+    best, rows = errors.argmin(axis=0), np.arange(len(weight))
+    integers, kept = (np.stack(each)[best, rows] for each in zip(*tried, strict=True))
+    return integers, kept
 
 
 def _factor(moments: _Doubles) -> _Doubles:
@@ -83,11 +80,26 @@ def _factor(moments: _Doubles) -> _Doubles:
 
 
 def _compensated(
-    weight: NDArray[np.float32], scales: NDArray[np.float32], factor: _Doubles, bits: int
-) -> NDArray[np.float64]:
-    """Integers (rows, in) of a weight (rows, in) whose every value has a scale, from left on."""
-    # columns as rows, which lie together
-    left, steps = weight.T.astype(np.float64), scales.T.astype(np.float64)
+    weight: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    order: NDArray[np.intp],
+    factor: _Doubles,
+    bits: int,
+) -> NDArray[np.int8]:
+    """Integers (out, in) of a weight (out, in), its columns rounded in `order`."""
+    integers = np.empty(weight.shape, np.int8)
+    for at in range(0, len(weight), _ROWS):
+        part = slice(at, at + _ROWS)
+        steps = np.repeat(scales[part], weight.shape[1] // scales.shape[1], axis=1)
+        # columns as rows, which lie together
+        left = weight[part].T[order].astype(np.float64)
+        rounded = _rounded(left, steps.T[order].astype(np.float64), factor, bits)
+        integers[part, order] = rounded.T
+    return integers
+
+
+def _rounded(left: _Doubles, steps: _Doubles, factor: _Doubles, bits: int) -> _Doubles:
+    """Integers (in, rows) of what is left (in, rows) of weights, from the first on."""
     integers, errors = np.empty_like(left), np.empty_like(left)
     for begin in range(0, len(left), _LAZY):
         end = min(begin + _LAZY, len(left))
@@ -96,14 +108,7 @@ def _compensated(
             errors[j] = (left[j] - integers[j] * steps[j]) / factor[j, j]
             left[j + 1 : end] -= np.outer(factor[j, j + 1 : end], errors[j])
         left[end:] -= factor[begin:end, end:].T @ errors[begin:end]
-    return integers.T
-
-
-def _better(weight: NDArray[np.float32], moments: _Doubles, one: _Made, other: _Made) -> _Made:
-    """Of two ways, row by row, the one whose outputs err less; `one` of equals."""
-    errors = (_errors(weight, moments, *made) for made in (one, other))
-    kept = (next(errors) <= next(errors))[:, None]
-    return np.where(kept, one[0], other[0]), np.where(kept, one[1], other[1])
+    return integers
 
 
 def _errors(
