@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from codegen.errors import StapesError
 from codegen.graph import Graph, Operator, Quantization, Tensor
 from codegen.ptq.recipe import METHODS
 from codegen.registry import plugins
@@ -157,6 +158,12 @@ def test_gptq_takes_singular_moments_and_says_the_same_again(bits: int, block_si
             again = quantize(weight, bits, block_size, moments)
             assert np.array_equal(integers, again[0])
             assert np.array_equal(scales, again[1])
+
+
+def test_gptq_refuses_moments_that_are_not_finite() -> None:
+    moments = np.full((32, 32), np.nan)
+    with pytest.raises(StapesError, match="second moments"):
+        plugins(METHODS)["gptq"].quantize(_weights(1)[:, :32], 4, 32, moments)
 
 
 def test_gptq_moves_an_error_to_where_it_cancels() -> None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from codegen.errors import StapesError
 from codegen.ptq.methods import _grid, _search, round_mse
 from codegen.ptq.methods import round as plain
 
@@ -63,10 +64,15 @@ def quantize(
 
 
 def _factor(moments: _Doubles) -> _Doubles:
-    """U, upper triangular, with U^T U the inverse of the damped moments."""
+    """U, upper triangular, with U^T U the inverse of the damped moments.
+
+    Raises StapesError for moments that are not finite.
+    """
     from scipy.linalg import solve_triangular
 
     damping = _DAMPING * np.diag(moments).mean()
+    if not 0 < damping < np.inf:
+        raise StapesError(f"second moments of a mean of {damping / _DAMPING} are none.")
     while True:
         damped = moments + damping * np.eye(len(moments))
         try:
