@@ -99,8 +99,6 @@ def build(
 
 def _package(request: BuildRequest, notify: Notify) -> SpeechPackage | None:
     """The package given or made; None for a .tflite."""
-    from codegen.ptq.recipe import DYNAMIC
-
     source = Path(request.source)
     packaged = is_package(source)
     if packaged or source.is_file() or source.suffix == ".tflite":
@@ -110,7 +108,7 @@ def _package(request: BuildRequest, notify: Notify) -> SpeechPackage | None:
                 " --window and --language, or give the checkpoint that it is of"
             )
         return load_package(source) if packaged else None
-    unready = request.calibration is None and request.recipe.mode != DYNAMIC
+    unready = request.calibration is None and request.recipe.needs_recordings
     if unready and not source.exists():
         raise UserError(
             f"{request.source}: there is no such folder or file; check the path, or give a model of"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from codegen.evaluate.trace import Traced
     from codegen.frontend._kinds import FrontEnd
     from codegen.models import SpeechModel
-    from codegen.ptq.calibrate import Range
+    from codegen.ptq.calibrate import Moments, Range, Watched
     from codegen.ptq.recipe import Recipe
 
 #: The rows of every other table are looked up by the number of the step.
@@ -82,10 +82,12 @@ def quantize(
     """`package` with the model's graphs quantized, calibrated through the whole decoding loop.
 
     Every tensor gets the range of its values while the float graphs transcribe the recordings;
-    tensors that are wired together get one range, so one scale. dynamic8 needs no recordings. The
-    head keeps int8 weights unless a rule says otherwise. Raises UserError for a recording that is
-    silent or a rule of the recipe that matches nothing.
+    tensors that are wired together get one range, so one scale. dynamic8 needs no recordings unless
+    its method looks at inputs. The head keeps int8 weights unless a rule says otherwise. Raises
+    UserError for a recording that is silent or a rule of the recipe that matches nothing.
     """
+    from codegen.ptq.calibrate import NO_MOMENTS, Watched
+    from codegen.ptq.moments import WatchedMoments
     from codegen.ptq.recipe import DYNAMIC
     from codegen.tflite.convert import convert
     from codegen.tflite.quantize import operator_names
@@ -107,11 +109,18 @@ def quantize(
     for graph, limited, each in zip(graphs, recipes, names, strict=True):
         check_weights(graph, limited.for_operators(each))
 
+    watched: list[Watched] = []
+    if recipe.needs_recordings:
+        notify(f"calibrating on {len(recordings)} recordings, transcribing them")
+        watch = WatchedMoments if recipe.needs_moments else Watched
+        watched = [watch(data, graph) for data, graph in zip(exported, graphs, strict=True)]
+        _transcribe(model, watched, recordings)
+    moments = [part.moments() for part in watched] or [NO_MOMENTS] * len(graphs)
     quantized: list[bytes] = []
     if recipe.mode == DYNAMIC:
-        quantized += _weights_alone(exported, recipes, prefixes, notify)
+        quantized += _weights_alone(exported, recipes, prefixes, moments, notify)
     else:
-        quantized += _calibrated(model, recordings, exported, graphs, recipes, prefixes, notify)
+        quantized += _in_integers(model, exported, watched, recipes, prefixes, moments, notify)
     parts = tuple(
         PackagedGraph(part.name, part.phase, data, before, part.inputs, part.outputs)
         for part, data, before in zip(model.graphs, quantized, exported, strict=True)
@@ -121,38 +130,39 @@ def quantize(
 
 
 def _weights_alone(
-    exported: Sequence[bytes], recipes: Sequence[Recipe], prefixes: Sequence[str], notify: Notify
+    exported: Sequence[bytes],
+    recipes: Sequence[Recipe],
+    prefixes: Sequence[str],
+    moments: Sequence[Moments],
+    notify: Notify,
 ) -> Iterator[bytes]:
     """The graphs with integer weights and float activations."""
     from codegen.tflite.dynamic import quantize_weights
 
-    for data, recipe, prefix in zip(exported, recipes, prefixes, strict=True):
+    for data, recipe, prefix, seen in zip(exported, recipes, prefixes, moments, strict=True):
         notify(f"quantizing the weights of {prefix[:-1]}")
-        yield quantize_weights(data, recipe, prefix)
+        yield quantize_weights(data, recipe, prefix, seen)
 
 
-def _calibrated(
+def _in_integers(
     model: SpeechModel,
-    recordings: Sequence[np.ndarray],
     exported: Sequence[bytes],
-    graphs: Sequence[Graph],
+    watched: Sequence[Watched],
     recipes: Sequence[Recipe],
     prefixes: Sequence[str],
+    moments: Sequence[Moments],
     notify: Notify,
 ) -> Iterator[bytes]:
-    """The graphs in integers, by the ranges that the recordings give."""
-    from codegen.ptq.calibrate import Watched
+    """The graphs in integers, by the ranges that the recordings gave."""
     from codegen.ptq.ranges import adapted
     from codegen.tflite.quantize import quantize_ranges
 
-    notify(f"calibrating on {len(recordings)} recordings, transcribing them")
-    watched = [Watched(data, graph) for data, graph in zip(exported, graphs, strict=True)]
-    _transcribe(model, watched, recordings)
     found = [adapted(part.graph, part.ranges()) for part in watched]
-    _unite(model, graphs, found)
-    for data, ranges, recipe, prefix in zip(exported, found, recipes, prefixes, strict=True):
+    _unite(model, [part.graph for part in watched], found)
+    parts = zip(exported, found, recipes, prefixes, moments, strict=True)
+    for data, ranges, recipe, prefix, seen in parts:
         notify(f"quantizing {prefix[:-1]}")
-        yield quantize_ranges(data, ranges, recipe, prefix)
+        yield quantize_ranges(data, ranges, recipe, prefix, seen)
 
 
 def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence[Any]) -> None:

@@ -115,6 +115,7 @@ def quantize(
     """
     from codegen.evaluate.corpus import read_manifest
     from codegen.evaluate.split import cut
+    from codegen.ptq.recipe import DYNAMIC
     from codegen.tflite.convert import convert
     from codegen.tflite.quantize import quantize as quantized
     from codegen.tflite.read import read
@@ -137,10 +138,15 @@ def quantize(
     recordings = read_clips(package, clips, model.front_end.sample_rate_hz)
     if model.tables:
         return encoder_decoder.quantize(model, package, recordings, recipe, notify)
-    if not clips:
+    if recipe.mode == DYNAMIC:
         raise UserError(
             f"'{model.name}' in {recipe.mode}: a model of one graph runs in integers here. Use"
             " --mode static8 or static16."
+        )
+    if recipe.needs_moments:
+        raise UserError(
+            f"'{model.name}' with the method {recipe.method}: it is for the matrices of"
+            " encoder-decoders, and this model has convolutions. Use --method round_mse."
         )
     rate = model.front_end.sample_rate_hz
     pieces = [piece for pcm in recordings for piece in cut(pcm, model.window_samples, rate)]
@@ -347,14 +353,18 @@ def find_recipe(
 
 
 def calibration_manifest(path: Path | None, recipe: Recipe) -> Path | None:
-    """The manifest that --calibration names; UserError where there is none and the mode needs it.
+    """The manifest that --calibration names; UserError where there is none and the recipe needs it.
 
-    dynamic8 has no ranges to set, and its manifest is left alone.
+    dynamic8 has no ranges to set, and its manifest is left alone unless its method looks at inputs.
     """
-    from codegen.ptq.recipe import DYNAMIC
-
-    if recipe.mode == DYNAMIC:
+    if not recipe.needs_recordings:
         return None
+    if path is None and recipe.needs_moments:
+        raise UserError(
+            f"the method {recipe.method} looks at what recordings do to the model; give"
+            ' --calibration MANIFEST, JSON lines like {"audio": "a.wav", "text": "lights on"}, or'
+            " another --method"
+        )
     if path is None:
         raise UserError(
             "a checkpoint is quantized on recordings; give --calibration MANIFEST, JSON lines "

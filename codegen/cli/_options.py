@@ -56,8 +56,9 @@ BlockSize = Annotated[
 Method = Annotated[
     str | None,
     typer.Option(
-        help="How the integers of weights are chosen, such as round (to the nearest) or round_mse "
-        "(with the scale that errs least). Default: round.",
+        help="How the integers of weights are chosen, such as round (to the nearest), round_mse "
+        "(with the scale that errs least) or gptq (so that errors cancel, by --calibration; for "
+        "encoder-decoders). Default: round.",
         show_default=False,
     ),
 ]
@@ -80,7 +81,7 @@ Calibration = Annotated[
     Path | None,
     typer.Option(
         help='JSON lines of {"audio", "text"}: recordings that set the ranges of activations; '
-        "200 or more are advised. dynamic8 needs none."
+        "200 or more are advised. dynamic8 needs none, but for the method gptq."
     ),
 ]
 Data = Annotated[

@@ -12,6 +12,9 @@ from codegen.graph import Graph
 
 #: Smallest and largest value.
 Range = tuple[float, float]
+#: X^T X (in, in) float64 over the inputs X of the weights at a tensor's index.
+Moments = Mapping[int, np.ndarray]
+NO_MOMENTS: Moments = {}
 
 
 class Watched:
@@ -70,6 +73,10 @@ class Watched:
                 )
             ranges[name] = (low, high)
         return ranges
+
+    def moments(self) -> Moments:
+        """Of no weights; moments.py has those who sum up."""
+        return NO_MOMENTS
 
 
 def calibrate(

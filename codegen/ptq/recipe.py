@@ -92,6 +92,16 @@ class Recipe:
         """The file of ptq/methods that chooses the integers of weights."""
         return self.methods[0] if self.methods else "round"
 
+    @property
+    def needs_moments(self) -> bool:
+        """Whether the method looks at the inputs of matrices."""
+        return getattr(plugins(METHODS)[self.method], "NEEDS_MOMENTS", False)
+
+    @property
+    def needs_recordings(self) -> bool:
+        """Whether anything is to be calibrated: ranges of activations, or moments."""
+        return self.mode != DYNAMIC or self.needs_moments
+
     def keeping(self, scopes: Iterable[str]) -> Recipe:
         """The recipe with int8 weights in `scopes`, unless a rule of its own says otherwise."""
         if self.weight_bits == 8 and all(rule.weight_bits in (None, 8) for rule in self.rules):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from codegen.graph import Operator, Tensor
+from codegen.ptq.calibrate import NO_MOMENTS, Moments
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite.quantize import compacted, only_graph, operator_names
 from codegen.tflite.weights import MATRIX, check_weights, float_weights, integer_weights
@@ -15,18 +16,21 @@ from codegen.tflite.write import write
 _OPTION = {"asymmetric_quantize_inputs": True}
 
 
-def quantize_weights(float_bytes: bytes, recipe: Recipe, prefix: str = "") -> bytes:
+def quantize_weights(
+    float_bytes: bytes, recipe: Recipe, prefix: str = "", moments: Moments = NO_MOMENTS
+) -> bytes:
     """The dynamic8 .tflite of a float one: constant weights become integers, all else stays.
 
     FULLY_CONNECTED has the recipe's bits and blocks. CONV_2D has int8 weights with one scale a
     channel behind a DEQUANTIZE, and so float activations: a stem hears PCM, whose rows are too
-    unlike each other for int8. The recipe's scopes match operators' names behind `prefix`. Raises
-    UserError for a rule that matches nothing, or blocks that do not fit.
+    unlike each other for int8. The recipe's scopes match operators' names behind `prefix`;
+    `moments` are those of the file's matrices, where the method looks at them. Raises UserError
+    for a rule that matches nothing, or blocks that do not fit.
     """
     graph = only_graph(float_bytes)
     rules = recipe.for_operators(operator_names(graph, prefix))
     check_weights(graph, rules)
-    made = _Made(list(graph.tensors), [], recipe.method)
+    made = _Made(list(graph.tensors), [], recipe.method, moments)
     for operator, rule in zip(graph.operators, rules, strict=True):
         weights = float_weights(graph, operator)
         if weights is None:
@@ -49,6 +53,7 @@ class _Made:
     tensors: list[Tensor]
     operators: list[Operator]
     method: str
+    moments: Moments
     known: dict[tuple[int | None, ...], int] = field(default_factory=dict)
 
     def add(self, operator: Operator, weights: int) -> None:
@@ -61,7 +66,8 @@ class _Made:
         key = (weights, rule.weight_bits, rule.block_size)
         if key not in self.known:
             self.known[key] = len(self.tensors)
-            self.tensors.append(integer_weights(self.tensors[weights], rule, self.method))
+            floats, moments = self.tensors[weights], self.moments.get(weights)
+            self.tensors.append(integer_weights(floats, rule, self.method, moments))
         return self.known[key]
 
     def floats(self, weights: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from codegen.errors import StapesError, UserError
 from codegen.graph import Graph, Operator, Tensor
-from codegen.ptq.calibrate import calibrate
+from codegen.ptq.calibrate import NO_MOMENTS, Moments, calibrate
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite._quiet import quiet
 from codegen.tflite.read import read
@@ -51,35 +51,40 @@ def quantize_ranges(
     ranges: Mapping[str, tuple[float, float]],
     recipe: Recipe,
     prefix: str = "",
+    moments: Moments = NO_MOMENTS,
 ) -> bytes:
     """As `quantize`, given the smallest and largest value of each activation by tensor name.
 
-    The recipe's scopes match operators' names behind `prefix`.
+    The recipe's scopes match operators' names behind `prefix`; `moments` are those of the file's
+    matrices, where the method looks at them.
     """
     graph = only_graph(float_bytes)
     config = _config(graph, recipe, prefix)
     (quantized,) = read(_quantized(write(graph), config, ranges))
     result = _without_borders(replace(quantized, name=graph.name), graph)
-    result = _with_weights(result, graph, recipe, prefix)
+    result = _with_weights(result, graph, recipe, prefix, moments)
     check_integer(result)
     return write(result)
 
 
-def _with_weights(quantized: Graph, graph: Graph, recipe: Recipe, prefix: str) -> Graph:
+def _with_weights(
+    quantized: Graph, graph: Graph, recipe: Recipe, prefix: str, moments: Moments
+) -> Graph:
     """The integer graph with the weights that the recipe asks for where they are not plain int8."""
     rules = recipe.for_operators(operator_names(graph, prefix))
-    wanted: dict[str, tuple[Tensor, Rule]] = {}
+    wanted: dict[str, tuple[Tensor, Rule, str, np.ndarray | None]] = {}
     for operator, rule in zip(graph.operators, rules, strict=True):
         weights = float_weights(graph, operator)
         if weights is not None and (rule.weight_bits != 8 or recipe.methods):
-            wanted[weights.name] = weights, rule
+            seen = moments.get(operator.inputs[1])
+            wanted[weights.name] = weights, rule, recipe.method, seen
     floats = {tensor.name: tensor for tensor in graph.tensors}
     tensors = list(quantized.tensors)
     for operator in quantized.operators:
         if operator.kind not in WEIGHED or tensors[operator.inputs[1]].name not in wanted:
             continue
         before, place, *bias = operator.inputs
-        tensors[place] = integer_weights(*wanted[tensors[place].name], recipe.method)
+        tensors[place] = integer_weights(*wanted[tensors[place].name])
         for index in bias:
             if index != -1:
                 exact = floats[tensors[index].name]

@@ -55,14 +55,19 @@ def check_weights(graph: Graph, rules: Iterable[Rule]) -> None:
             )
 
 
-def integer_weights(weights: Tensor, rule: Rule, method: str) -> Tensor:
-    """Float weights (out, ...) as a rule's int8 or int4, a scale a channel or block of a row."""
+def integer_weights(
+    weights: Tensor, rule: Rule, method: str, moments: np.ndarray | None = None
+) -> Tensor:
+    """Float weights (out, ...) as a rule's int8 or int4, a scale a channel or block of a row.
+
+    `moments` (in, in) are those of the inputs, where the method looks at them.
+    """
     assert weights.data is not None
     bits, block_size = rule.weight_bits or 8, rule.block_size or 0
     outputs = weights.shape[0]
     quantize = plugins(METHODS)[method].quantize
     matrix = np.asarray(weights.data, np.float32).reshape(outputs, -1)
-    integers, scales = quantize(matrix, bits, block_size)
+    integers, scales = quantize(matrix, bits, block_size, moments)
     quantization = Quantization(
         tuple(scales.reshape(-1).tolist()), (0,) * scales.size, 0, block_size
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from codegen.errors import StapesError
 from codegen.graph import Graph, Operator, Quantization, Tensor
 from codegen.ptq.recipe import METHODS
 from codegen.registry import plugins
@@ -99,3 +100,76 @@ def test_int4_weights_come_back_from_a_file(shape: tuple[int, int]) -> None:
     (found,) = read(write(graph))
     assert found.tensors[1].data is not None
     assert np.array_equal(found.tensors[1].data, values)
+
+
+def _moments(inputs: int, seed: int, rank: int) -> np.ndarray:
+    """X^T X of correlated inputs, some of them dead."""
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((3 * inputs, rank)) @ rng.standard_normal((rank, inputs))
+    rows += 0.3 * rng.standard_normal(rows.shape) * (rank < inputs // 2)
+    rows *= 10.0 ** rng.uniform(-2, 1, inputs)
+    rows[:, rng.integers(0, inputs, 5)] = 0
+    return np.asarray(rows.T @ rows)
+
+
+def _outputs_error(
+    weight: np.ndarray, moments: np.ndarray, made: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Squared error of each row's outputs."""
+    integers, scales = (each.astype(np.float64) for each in made)
+    wrong = integers * np.repeat(scales, weight.shape[1] // scales.shape[1], axis=1) - weight
+    return np.asarray(np.einsum("ij,jk,ik->i", wrong, moments, wrong, optimize=True))
+
+
+@pytest.mark.parametrize(("bits", "block_size"), FORMS)
+def test_gptq_never_errs_more_on_outputs_than_rounding(bits: int, block_size: int) -> None:
+    methods = plugins(METHODS)
+    ratios = []
+    for seed in range(8):
+        weight = np.random.default_rng(seed).standard_normal((40, 256)).astype(np.float32)
+        weight *= 1 + 9 * (np.arange(256) % 50 == 0)
+        moments = _moments(256, seed, 64 if seed % 2 else 200)
+        kept = moments.copy()
+        error = _outputs_error(
+            weight, moments, methods["gptq"].quantize(weight, bits, block_size, moments)
+        )
+        assert np.array_equal(moments, kept)
+        for name in ("round", "round_mse"):
+            other = methods[name].quantize(weight, bits, block_size, moments)
+            plain = _outputs_error(weight, moments, other)
+            assert (error <= plain * (1 + 1e-9)).all()
+            ratios.append(error.sum() / plain.sum())
+    assert np.median(ratios) < 0.5
+
+
+@pytest.mark.parametrize(("bits", "block_size"), FORMS)
+def test_gptq_takes_singular_moments_and_says_the_same_again(bits: int, block_size: int) -> None:
+    quantize = plugins(METHODS)["gptq"].quantize
+    for seed in range(4):
+        weight = _weights(seed)
+        inputs = weight.shape[1]
+        for rank in (0, 1, inputs // 4):
+            rows = np.random.default_rng(seed).standard_normal((rank, inputs))
+            moments = rows.T @ rows * 10.0 ** (6 * seed - 12)
+            integers, scales = quantize(weight, bits, block_size, moments)
+            low, high = LIMITS[bits]
+            assert low <= integers.min() <= integers.max() <= high
+            assert np.isfinite(scales).all()
+            again = quantize(weight, bits, block_size, moments)
+            assert np.array_equal(integers, again[0])
+            assert np.array_equal(scales, again[1])
+
+
+def test_gptq_refuses_moments_that_are_not_finite() -> None:
+    moments = np.full((32, 32), np.nan)
+    with pytest.raises(StapesError, match="second moments"):
+        plugins(METHODS)["gptq"].quantize(_weights(1)[:, :32], 4, 32, moments)
+
+
+def test_gptq_moves_an_error_to_where_it_cancels() -> None:
+    """Two inputs that are always equal: what one weight loses by rounding, the other makes up."""
+    weight = np.array([[7.0, 2.4, 2.4]], np.float32)
+    rows = np.array([[1.0, 0, 0], [0, 1, 1]])
+    integers, scales = plugins(METHODS)["gptq"].quantize(weight, 4, 0, rows.T @ rows)
+    assert scales.tolist() == [[1.0]]
+    assert sorted(integers[0].tolist()) == [2, 3, 7]

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import json
+import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from codegen.models import ModelGraph, SpeechModel
 
@@ -100,6 +103,42 @@ def randomized(model: Any, seed: int = 0) -> Any:
             else:
                 value.copy_(noise * 0.5 / np.sqrt(value[0].numel()))
     return model.eval()
+
+
+def noise(seed: int, samples: int) -> np.ndarray:
+    """PCM (samples,) int16."""
+    return np.random.default_rng(seed).normal(0, 3000, samples).astype(np.int16)
+
+
+def save_recordings(folder: Path, count: int) -> None:
+    """Noise of 1, 2 ... `count` seconds in `folder`, and m.jsonl, their manifest."""
+    lines = []
+    for seed in range(count):
+        with wave.open(str(folder / f"{seed}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(16000)
+            file.writeframes(noise(seed, 16000 * (seed + 1)).tobytes())
+        lines.append(json.dumps({"audio": f"{seed}.wav", "text": "Mr. Smith isn't here."}))
+    (folder / "m.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+
+@contextmanager
+def exported_once() -> Iterator[None]:
+    """Graphs of one name and shape are exported the first time only: all of one checkpoint."""
+    from codegen.tflite.convert import convert
+
+    known: dict[Any, bytes] = {}
+
+    def remembered(module: Any, samples: Any, name: str) -> bytes:
+        key = name, *(sample.shape for sample in samples)
+        if key not in known:
+            known[key] = convert(module, samples, name)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("codegen.tflite.convert.convert", remembered)
+        yield
 
 
 def save_tiny_moonshine(folder: Path, seed: int = 0, **changes: Any) -> Any:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import wave
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -27,11 +25,16 @@ from codegen.native import native_engine
 from codegen.package import SpeechPackage, load_package, save_package
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.target import load_target
-from codegen.tflite.convert import convert
 from codegen.tflite.read import read
 from codegen.tflite.write import write
 from codegen.wiring import Table
-from tests.unit._encoder_decoder import Steps, save_tiny_moonshine
+from tests.unit._encoder_decoder import (
+    Steps,
+    exported_once,
+    noise,
+    save_recordings,
+    save_tiny_moonshine,
+)
 
 pytest.importorskip("litert_torch")
 pytestmark = pytest.mark.slow
@@ -39,40 +42,19 @@ pytestmark = pytest.mark.slow
 RATE = 16000
 
 
-def _noise(seed: int, samples: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, 3000, samples).astype(np.int16)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint, and recordings with a manifest."""
     made = tmp_path_factory.mktemp("tiny")
     save_tiny_moonshine(made / "tiny")
-    lines = []
-    for seed in range(3):
-        with wave.open(str(made / f"{seed}.wav"), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(RATE)
-            file.writeframes(_noise(seed, RATE * (seed + 1)).tobytes())
-        lines.append(json.dumps({"audio": f"{seed}.wav", "text": "Mr. Smith isn't here."}))
-    (made / "m.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    save_recordings(made, 3)
     return made
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _exported_once() -> Iterator[None]:
     """All packages here are of one checkpoint, whose graphs take seconds to export."""
-    known: dict[Any, bytes] = {}
-
-    def remembered(module: Any, samples: Any, name: str) -> bytes:
-        key = name, *(sample.shape for sample in samples)
-        if key not in known:
-            known[key] = convert(module, samples, name)
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("codegen.tflite.convert.convert", remembered)
+    with exported_once():
         yield
 
 
@@ -126,7 +108,7 @@ def test_the_float_engine_says_what_the_torch_model_says(
     model = load_model(folder / "tiny")
     engine = recognizer(package, "reference", floats=True)()
     for seed in range(4):
-        pcm = _noise(seed, RATE * 2)
+        pcm = noise(seed, RATE * 2)
         steps = Steps(model, pcm)
         most = most_steps(package.decoding, len(pcm), RATE)
         wanted = greedy_tokens(package.decoding, most, partial(_step, steps))
@@ -136,7 +118,7 @@ def test_the_float_engine_says_what_the_torch_model_says(
 def test_the_integers_follow_the_floats(package: SpeechPackage) -> None:
     """Of a random network the logits lie close together; most choices still agree."""
     found = [recognizer(package, "reference", floats)() for floats in (False, True)]
-    texts = [[engine(_noise(seed, RATE * 2)) for engine in found] for seed in range(4)]
+    texts = [[engine(noise(seed, RATE * 2)) for engine in found] for seed in range(4)]
     assert all(one for one, _ in texts)
     assert sum(one.split()[:1] == other.split()[:1] for one, other in texts) >= 3
 
@@ -168,7 +150,7 @@ def test_a_shorter_window_cuts_recordings(folder: Path) -> None:
     assert set(package.source) == {"name", "sha256"}
     engine = recognizer(package, "reference")
     heard = measure(package, folder / "m.jsonl", engine, "interpreter", baseline=False)
-    pieces = cut(_noise(2, 3 * RATE), package.window_samples, RATE)
+    pieces = cut(noise(2, 3 * RATE), package.window_samples, RATE)
     assert len(pieces) > 1
     assert heard.score.clips[2].hypothesis == joined(map(engine(), pieces))
 
@@ -246,7 +228,7 @@ def test_graphs_that_do_not_fit_are_refused(
 
 
 def test_a_silent_recording_does_not_calibrate(folder: Path) -> None:
-    recordings = [_noise(0, 99), np.zeros(9, np.int16)]
+    recordings = [noise(0, 99), np.zeros(9, np.int16)]
     with pytest.raises(UserError, match="recording 1 of the calibration manifest is silent"):
         encoder_decoder.check_audible(recordings, 1024)
 
@@ -304,7 +286,7 @@ def test_static8_says_in_c_what_it_says_on_the_host(package8: SpeechPackage) -> 
     with native_engine(package8) as make_native:
         native = make_native()
         for seed in range(3):
-            pcm = _noise(seed, RATE * 2)
+            pcm = noise(seed, RATE * 2)
             assert native(pcm) == engine(pcm) != ""
 
 
@@ -356,7 +338,7 @@ def test_the_head_keeps_int8_and_shares_its_bytes_with_the_embedding(
 def test_dynamic8_follows_the_floats(folder: Path) -> None:
     int8 = pipeline.quantize(folder / "tiny", None, Recipe("dynamic8"))
     found = [recognizer(int8, "reference", floats)() for floats in (False, True)]
-    texts = [[engine(_noise(seed, RATE * 2)) for engine in found] for seed in range(4)]
+    texts = [[engine(noise(seed, RATE * 2)) for engine in found] for seed in range(4)]
     assert all(one for one, _ in texts)
     assert sum(one.split()[:1] == other.split()[:1] for one, other in texts) >= 3
 
@@ -389,4 +371,4 @@ def test_static16_takes_int4_weights_and_keeps_the_head(folder: Path) -> None:
     bits = {o.outputs[0]: step.tensors[o.inputs[1]].dtype for o in matrices}
     assert bits.pop(step.outputs[0]) == "int8"
     assert set(bits.values()) == {"int4"}
-    assert recognizer(made, "reference")()(_noise(1, RATE))
+    assert recognizer(made, "reference")()(noise(1, RATE))

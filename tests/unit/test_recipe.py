@@ -67,7 +67,7 @@ def test_a_rule_that_matches_nothing_is_an_error() -> None:
         ("weight_bits = true", "weight_bits = true; supported is 8 or 4"),
         ("weight_bits = 8.0", r"weight_bits = 8\.0; supported is 8 or 4"),
         ("block_size = 16", "block_size = 16; supported is 0 or 32 or 64 or 128"),
-        ('methods = ["nearest"]', r'methods = \["nearest"\]; supported is \[\] or \["round"\]'),
+        ('methods = ["nearest"]', r'methods = \["nearest"\]; supported is \[\] or \["gptq"\]'),
         ('methods = ["round", "round_mse"]', "supported is"),
         (
             'mode = "dynamic8"\n[[rules]]\nscope = "a"\nmode = "static8"',
@@ -120,3 +120,10 @@ def test_dynamic8_leaves_a_manifest_alone() -> None:
     assert pipeline.calibration_manifest(Path("m.jsonl"), Recipe("dynamic8")) is None
     with pytest.raises(UserError, match="give --calibration MANIFEST"):
         pipeline.calibration_manifest(None, Recipe("static16"))
+
+
+def test_a_method_that_looks_at_inputs_needs_a_manifest() -> None:
+    recipe = Recipe("dynamic8", methods=("gptq",))
+    assert pipeline.calibration_manifest(Path("m.jsonl"), recipe) == Path("m.jsonl")
+    with pytest.raises(UserError, match=r"method gptq looks at .*; give --calibration MANIFEST"):
+        pipeline.calibration_manifest(None, recipe)

@@ -10,11 +10,12 @@ import pytest
 
 from codegen.errors import UserError
 from codegen.graph import Graph, Operator, Tensor
+from codegen.ptq.methods import gptq, round_mse
 from codegen.ptq.methods import round as plain
-from codegen.ptq.methods import round_mse
+from codegen.ptq.moments import WatchedMoments
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite.dynamic import quantize_weights
-from codegen.tflite.quantize import operator_names, quantize
+from codegen.tflite.quantize import operator_names, quantize, quantize_ranges
 from codegen.tflite.read import read
 from codegen.tflite.weights import check_weights
 from codegen.tflite.write import write
@@ -119,6 +120,51 @@ def test_static_modes_take_int4_and_methods(mode: str, bias: str) -> None:
     _, scales = round_mse.quantize(STEM.reshape(64, -1), 4, 0)
     steps = np.float64(scales[:, 0]) * before.quantization.scale
     assert np.array_equal(stored.data, np.rint(BIAS / steps))
+
+
+def _inputs(data: bytes, name: str) -> np.ndarray:
+    """What calibration multiplies with the matrix of that output, one row a position."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    (graph,) = read(data)
+    (source,) = (o.inputs[0] for o in graph.operators if graph.tensors[o.outputs[0]].name == name)
+    interpreter = Interpreter(
+        model_content=data,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    rows = []
+    for sample in _samples():
+        interpreter.set_tensor(graph.inputs[0], sample["x"])
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(source).reshape(3, -1))
+    return np.concatenate(rows).astype(np.float64)
+
+
+def test_a_method_that_looks_at_inputs_is_given_those_of_matrices() -> None:
+    data = _float_model()
+    (graph,) = read(data)
+    watched = WatchedMoments(data, graph)
+    for sample in _samples():
+        watched.run([sample["x"]])
+    moments = watched.moments()
+    matrices = {"up": 4, "head": 6}
+    for name, place in matrices.items():
+        rows = _inputs(data, name)
+        wanted = rows.T @ rows
+        assert np.abs(moments[place] - wanted).max() < 1e-6 * wanted.max()
+    assert set(moments) == {4, 6}
+    (made,) = read(quantize_weights(data, Recipe("dynamic8", 4, 0, ("gptq",)), "", moments))
+    dequantize, _, *others = made.operators
+    stem = made.tensors[dequantize.inputs[0]]
+    up, head = (made.tensors[matrix.inputs[1]] for matrix in others)
+    _is(stem, plain.quantize(STEM.reshape(64, -1), 8, 0), "int8")
+    _is(up, gptq.quantize(UP, 4, 0, moments[4]), "int4")
+    _is(head, gptq.quantize(HEAD, 4, 0, moments[6]), "int4")
+    ranges = watched.ranges()
+    (made,) = read(quantize_ranges(data, ranges, Recipe("static8", 4, 0, ("gptq",)), "", moments))
+    _is(_weights(made)["up"], gptq.quantize(UP, 4, 0, moments[4]), "int4")
 
 
 @pytest.mark.parametrize("mode", ["static8", "static16"])

@@ -19,7 +19,10 @@ from codegen.ptq.methods import _grid
 
 
 def quantize(
-    weight: NDArray[np.float32], bits: int, block_size: int
+    weight: NDArray[np.float32],
+    bits: int,
+    block_size: int,
+    moments: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Integers (out, in) and scales (out, blocks) of a weight (out, in)."""
     values = _grid.blocks(weight, block_size)

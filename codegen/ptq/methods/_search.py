@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search for the scale of least squared error, which several methods begin with."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.ptq.methods import _grid
+
+#: 1.00, 0.98 ... 0.50 of the scale that clips nothing.
+_SHRINK = tuple(1 - n / 50 for n in range(26))
+#: Weights that are looked at together: a candidate's arrays stay in the cache.
+_AT_ONCE = 1 << 18
+
+
+def scales(
+    values: _grid.Floats,
+    bits: int,
+    block_size: int,
+    importance: NDArray[np.float64] | None = None,
+) -> _grid.Floats:
+    """The scales (out, blocks) at which blocks (out, blocks, values) have least squared error.
+
+    The first of equals, the first being the one that clips nothing. `importance` (blocks, values),
+    not negative, is what the error of a column counts, 1 where it is None.
+    """
+    rows = max(1, _AT_ONCE // (values.shape[1] * values.shape[2]))
+    parts = [
+        _best(values[at : at + rows], bits, block_size, importance)
+        for at in range(0, len(values), rows)
+    ]
+    return np.concatenate(parts)
+
+
+def _best(
+    values: _grid.Floats, bits: int, block_size: int, importance: NDArray[np.float64] | None
+) -> _grid.Floats:
+    widest = _grid.widest(values, bits)
+    best = _grid.stored(widest, block_size)
+    least = _error(values, best, bits, importance)
+    for factor in _SHRINK[1:]:
+        shrunk = _grid.stored(widest * np.float32(factor), block_size)
+        error = _error(values, shrunk, bits, importance)
+        better = error < least
+        best, least = np.where(better, shrunk, best), np.where(better, error, least)
+    return best
+
+
+def _error(
+    values: _grid.Floats, scales: _grid.Floats, bits: int, importance: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    squares = np.square(_grid.rounded(values, scales, bits) * scales[..., None] - values)
+    result: NDArray[np.float64]
+    if importance is None:
+        result = squares.sum(axis=-1, dtype=np.float64)
+    else:
+        result = np.einsum("obv,bv->ob", squares, importance)
+    return result

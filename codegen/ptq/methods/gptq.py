@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GPTQ: each column of a weight makes up for the errors of those rounded before it.
+
+With H = X^T X of a layer's inputs X, a row w rounded to q errs by (w - q) H (w - q)^T.
+
+1. Choose the scale of each block from the weights as they are, in three ways: as round.py, as
+   round_mse.py, and as the latter with an error's square counting as much as its column's entry on
+   the diagonal of H. They stay while steps 2 to 5 are done with each of the three.
+2. Order the columns by that entry, largest first.
+3. Add 1 % of the mean of the diagonal to it, ten times as much until H is positive definite.
+4. Take U, upper triangular, with U^T U = H^-1.
+5. Column j: q is the integer nearest to w_j in units of the scale, and e = (w_j - q scale) / U_jj.
+   Each later column k loses e U_jk; those beyond the current 128 columns do so when these are done.
+6. Of these three, and of round.py and round_mse.py, each row keeps what errs least by H as it was.
+
+So the error is never larger than that of round.py or round_mse.py. Without moments, as those of a
+convolution or of a table, the result is that of round.py.
+Source: E. Frantar et al., GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
+Transformers, ICLR 2023 (arXiv 2210.17323), algorithm 1; the order of columns is its authors' later
+one, "activation order".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.errors import StapesError
+from codegen.ptq.methods import _grid, _search, round_mse
+from codegen.ptq.methods import round as plain
+
+#: Tells the caller that moments are wanted, and so recordings.
+NEEDS_MOMENTS = True
+_DAMPING = 0.01
+#: Columns after which the columns beyond them are updated.
+_LAZY = 128
+#: Rows that are looked at together: what is updated stays in the cache.
+_ROWS = 512
+
+_Doubles = NDArray[np.float64]
+
+
+def quantize(
+    weight: NDArray[np.float32],
+    bits: int,
+    block_size: int,
+    moments: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Integers (out, in) and scales (out, blocks) of a weight (out, in), moments (in, in)."""
+    if moments is None or not moments.any():
+        return plain.quantize(weight, bits, block_size)
+    values = _grid.blocks(weight, block_size)
+    importance = np.diag(moments).reshape(values.shape[1:])
+    tried = [method.quantize(weight, bits, block_size) for method in (plain, round_mse)]
+    weighted = _search.scales(values, bits, block_size, importance)
+    order = np.argsort(-np.diag(moments), kind="stable")
+    factor = _factor(moments[np.ix_(order, order)])
+    for scales in (tried[0][1], tried[1][1], weighted):
+        tried.append((_compensated(weight, scales, order, factor, bits), scales))
+    errors = np.stack([_errors(weight, moments, *made) for made in tried])
+    best, rows = errors.argmin(axis=0), np.arange(len(weight))
+    integers, kept = (np.stack(each)[best, rows] for each in zip(*tried, strict=True))
+    return integers, kept
+
+
+def _factor(moments: _Doubles) -> _Doubles:
+    """U, upper triangular, with U^T U the inverse of the damped moments.
+
+    Raises StapesError for moments that are not finite.
+    """
+    from scipy.linalg import solve_triangular
+
+    damping = _DAMPING * np.diag(moments).mean()
+    if not 0 < damping < np.inf:
+        raise StapesError(f"second moments of a mean of {damping / _DAMPING} are none.")
+    while True:
+        damped = moments + damping * np.eye(len(moments))
+        try:
+            # backwards, the lower factor of H = R R^T is an upper one, and U its inverse
+            lower = np.linalg.cholesky(damped[::-1, ::-1])
+        except np.linalg.LinAlgError:
+            damping *= 10
+            continue
+        inverse: _Doubles = solve_triangular(lower, np.eye(len(lower)), lower=True)
+        return np.ascontiguousarray(inverse[::-1, ::-1])
+
+
+def _compensated(
+    weight: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    order: NDArray[np.intp],
+    factor: _Doubles,
+    bits: int,
+) -> NDArray[np.int8]:
+    """Integers (out, in) of a weight (out, in), its columns rounded in `order`."""
+    integers = np.empty(weight.shape, np.int8)
+    for at in range(0, len(weight), _ROWS):
+        part = slice(at, at + _ROWS)
+        steps = np.repeat(scales[part], weight.shape[1] // scales.shape[1], axis=1)
+        # columns as rows, which lie together
+        left = weight[part].T[order].astype(np.float64)
+        rounded = _rounded(left, steps.T[order].astype(np.float64), factor, bits)
+        integers[part, order] = rounded.T
+    return integers
+
+
+def _rounded(left: _Doubles, steps: _Doubles, factor: _Doubles, bits: int) -> _Doubles:
+    """Integers (in, rows) of what is left (in, rows) of weights, from the first on."""
+    integers, errors = np.empty_like(left), np.empty_like(left)
+    for begin in range(0, len(left), _LAZY):
+        end = min(begin + _LAZY, len(left))
+        for j in range(begin, end):
+            integers[j] = _grid.rounded(left[j][:, None], steps[j], bits)[:, 0]
+            errors[j] = (left[j] - integers[j] * steps[j]) / factor[j, j]
+            left[j + 1 : end] -= np.outer(factor[j, j + 1 : end], errors[j])
+        left[end:] -= factor[begin:end, end:].T @ errors[begin:end]
+    return integers
+
+
+def _errors(
+    weight: NDArray[np.float32],
+    moments: _Doubles,
+    integers: NDArray[np.int8],
+    scales: NDArray[np.float32],
+) -> _Doubles:
+    """The squared error of each row's outputs over the inputs that the moments are of."""
+    result = np.empty(len(weight))
+    for at in range(0, len(weight), _ROWS):
+        part = slice(at, at + _ROWS)
+        steps = np.repeat(
+            scales[part].astype(np.float64), weight.shape[1] // scales.shape[1], axis=1
+        )
+        wrong = integers[part] * steps - weight[part]
+        result[part] = np.einsum("ij,ij->i", wrong @ moments, wrong)
+    return result
