@@ -26,7 +26,8 @@ ALLOWED_LOSS = {
     "static16, int8": 0.5,
     "static8, int8": 3.0,
     "dynamic8, int8": 0.5,
-    "dynamic8, int4, blocks of 32": 2.0,
+    "dynamic8, int4, blocks of 32 in the decoder alone": 2.0,
+    "dynamic8, int4, blocks of 32, gptq": 2.0,
 }
 
 
