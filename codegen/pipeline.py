@@ -207,6 +207,8 @@ def compile_model(model: Model, target: Target) -> Compiled:
     from codegen.memory.plan import plan
     from codegen.memory.validate import validate
 
+    if model.package is not None:
+        target = target.with_speech()
     programs = tuple(lower(graph, target) for graph in model.graphs)
     extras: tuple[FootprintRow, ...] = ()
     if model.package is not None:

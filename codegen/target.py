@@ -7,7 +7,7 @@ import difflib
 import itertools
 import re
 import tomllib
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ REGION_KINDS = ("tcm", "sram", "psram", "flash", "mram")
 FEATURES = ("dsp", "fpu", "mve")
 _TYPE_NAMES = {
     "str": "a string",
+    "int | None": "an integer",
     "int": "an integer",
     "bool": "true or false",
     "tuple[str, ...]": "a list of strings",
@@ -45,6 +46,7 @@ class Target:
     """A chip or board; `code`, `constants`, `arena`, `stack` name the regions that hold them.
 
     `weights` names that of a file of weights, which is the constants' where it is left out.
+    `speech_stack_bytes` is the stack of firmware with a speech model, where it needs more.
     """
 
     name: str
@@ -62,6 +64,11 @@ class Target:
     source: str
     npu: str | None = None
     weights: str | None = None
+    speech_stack_bytes: int | None = None
+
+    def with_speech(self) -> Target:
+        """The target of firmware with a speech model."""
+        return replace(self, stack_bytes=self.speech_stack_bytes or self.stack_bytes)
 
     @property
     def weights_region(self) -> str:
@@ -174,11 +181,12 @@ def read_target(path: Path) -> Target:
         raise UserError(
             f"{where}: board '{target.board}' is unknown; known: {', '.join(board_names())}."
         )
-    if target.clock_hz <= 0 or target.stack_bytes <= 0 or target.stack_bytes % 8:
-        raise UserError(
-            f"{where}: clock_hz is {target.clock_hz} and stack_bytes {target.stack_bytes}; both "
-            "must be positive, stack_bytes a multiple of 8."
-        )
+    for key in ("clock_hz", "stack_bytes", "speech_stack_bytes"):
+        value, step = getattr(target, key), 1 if key == "clock_hz" else 8
+        if value is not None and (value <= 0 or value % step):
+            raise UserError(
+                f"{where}: {key} is {value}; it must be positive, a multiple of {step}."
+            )
     return target
 
 
@@ -235,7 +243,7 @@ def _wanted(annotation: str) -> str:
 
 
 def _is_a(value: object, annotation: str) -> bool:
-    if annotation == "int":
+    if annotation in ("int", "int | None"):
         return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
     if annotation == "bool":
         return isinstance(value, bool)

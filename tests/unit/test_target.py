@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,3 +152,19 @@ def test_the_region_of_a_file_of_weights_must_exist(tmp_path: Path) -> None:
     path.write_text(text.replace('stack = "dtcm"', 'stack = "dtcm"\nweights = "octal"'))
     with pytest.raises(UserError, match="weights = 'octal' names no region"):
         read_target(path)
+
+
+@pytest.mark.parametrize("key", ["stack_bytes", "speech_stack_bytes"])
+@pytest.mark.parametrize("value", [0, 1001])
+def test_a_stack_is_a_multiple_of_eight(tmp_path: Path, key: str, value: int) -> None:
+    path = tmp_path / "x.toml"
+    text = (data_folder("targets") / "mps3-an547.toml").read_text(encoding="utf-8")
+    path.write_text(re.sub(rf"(?m)^{key} = \d+", f"{key} = {value}", text))
+    with pytest.raises(UserError, match=f"{key} is {value}; it must be positive, a multiple of 8"):
+        read_target(path)
+
+
+def test_firmware_with_speech_has_the_stack_for_it() -> None:
+    board, chip = load_target("mps3-an547"), load_target("nrf5340")
+    assert board.stack_bytes < board.with_speech().stack_bytes == board.speech_stack_bytes
+    assert chip.with_speech().stack_bytes == chip.stack_bytes
