@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,14 @@ from tests._once import once
 pytest.importorskip("litert_torch")
 
 #: Points of WER that a recipe may lose against the float graphs at the same window.
-ALLOWED_LOSS = {
-    "static16, int8": 0.5,
-    "static8, int8": 3.0,
-    "dynamic8, int8": 0.5,
-    "dynamic8, int4, blocks of 32 in the decoder alone": 2.0,
-    "dynamic8, int4, blocks of 32, gptq": 2.0,
+ALLOWED_LOSS = {"static16, int8": 0.5, "static8, int8": 3.0, "dynamic8, int8": 0.5}
+#: The same of int4 in blocks of 32, by checkpoint: plain rounding throughout costs Moonshine more.
+ALLOWED_LOSS_INT4 = {
+    "moonshine-tiny": {
+        "dynamic8, int4, blocks of 32 in the decoder alone": 2.0,
+        "dynamic8, int4, blocks of 32, gptq": 2.0,
+    },
+    "whisper-tiny.en": {"dynamic8, int4, blocks of 32": 2.0},
 }
 
 
@@ -60,16 +61,18 @@ def packaged(
     return package
 
 
-def _pairs() -> Iterator[object]:
-    for subject, label in product(SUBJECTS, ALLOWED_LOSS):
-        yield pytest.param(subject, label, id=f"{subject.checkpoint}, {label}")
+def _bars() -> Iterator[object]:
+    for subject in SUBJECTS:
+        for label, points in (ALLOWED_LOSS | ALLOWED_LOSS_INT4[subject.checkpoint]).items():
+            yield pytest.param(subject, label, points, id=f"{subject.checkpoint}, {label}")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("subject", "label"), _pairs())
+@pytest.mark.parametrize(("subject", "label", "points"), _bars())
 def test_quantized_is_close_to_float(
     subject: Subject,
     label: str,
+    points: float,
     corpora: Corpora,
     packaged: Callable[[Subject, str], SpeechPackage],
 ) -> None:
@@ -79,7 +82,7 @@ def test_quantized_is_close_to_float(
     assert found.errors.words == floats.errors.words == 945
     difference = compare(found, floats)
     print(f"{subject.title}, {label}: {found.errors.wer:.2f} %, {difference}")
-    assert difference.points <= ALLOWED_LOSS[label]
+    assert difference.points <= points
 
 
 @pytest.mark.slow
