@@ -143,7 +143,7 @@ def _decoding(source: Source, shape: _Shape, language: str | None) -> dict[str, 
     start = [given.token("decoder_start_token_id", size)]
     if given.values.get("is_multilingual"):
         start += [
-            _named_token(source, "lang_to_id", f"<|{language}|>", size),
+            _named_token(source, "lang_to_id", language and f"<|{language}|>", size),
             _named_token(source, "task_to_id", "transcribe", size),
         ]
     elif language not in (None, "en"):
@@ -165,14 +165,15 @@ def _decoding(source: Source, shape: _Shape, language: str | None) -> dict[str, 
     }
 
 
-def _named_token(source: Source, key: str, name: str, size: int) -> int:
-    """A token of a table of generation_config.json."""
+def _named_token(source: Source, key: str, name: str | None, size: int) -> int:
+    """A token of a table of generation_config.json; None where no language was given."""
     table = source.generation.values.get(key)
     number = table.get(name) if isinstance(table, dict) else None
     if type(number) is not int or not 0 <= number < size:
         known = ", ".join(str(k).strip("<|>") for k in table) if isinstance(table, dict) else "none"
+        got = "no language was given" if name is None else f"{key} has no {name!r:.40}"
         raise UserError(
-            f"{source.generation.path}: {key} has no {name!r:.40}; a multilingual model needs a"
+            f"{source.generation.path}: {got}; a multilingual model needs a"
             f" language: choose one of {known:.600} with --language."
         )
     return number
