@@ -29,13 +29,6 @@ from codegen.program import Params, Row0, Rows, Step
 Steps = tuple[int, int]
 
 
-def both_integer(graph: Graph, operator: Operator) -> str | None:
-    """Both inputs and the output are int8, or all are int16."""
-    tensors = input_of(graph, operator, 0), input_of(graph, operator, 1), output_of(graph, operator)
-    types = {tensor.dtype for tensor in tensors}
-    return None if types in ({"int8"}, {"int16"}) else " and ".join(sorted(types))
-
-
 def all_of_one_type(graph: Graph, operator: Operator) -> str | None:
     """Both inputs and the output are int8, all are int16, or all are float32."""
     tensors = input_of(graph, operator, 0), input_of(graph, operator, 1), output_of(graph, operator)
