@@ -9,6 +9,7 @@ from codegen.models._hub import Checkpoint, find_checkpoint
 from codegen.models._speech_model import (
     ModelGraph,
     SpeechModel,
+    Stream,
     load_float_model,
     load_model,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "Checkpoint",
     "ModelGraph",
     "SpeechModel",
+    "Stream",
     "find_checkpoint",
     "load_float_model",
     "load_model",

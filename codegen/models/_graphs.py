@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codegen.errors import UserError
-from codegen.models._speech_model import ModelGraph
+from codegen.models._speech_model import ModelGraph, Stream
 from codegen.wiring import StateBuffer
 
 if TYPE_CHECKING:
@@ -163,3 +163,40 @@ def adjacency(encoder_layers: int, decoder_layers: int, gated: bool) -> dict[str
         found[f"{at}/feed_norm"] = tuple(f"{at}/{part}" for part in feed)
     found["decoder/norm"] = ("decoder/head",)
     return found
+
+
+def mixes(encoder_layers: int, decoder_layers: int) -> dict[str, str]:
+    """Each linear layer of values, and the one that alone reads their mix, head by head."""
+    found: dict[str, str] = {}
+    for graph, layers in (("encoder", encoder_layers), ("decoder", decoder_layers)):
+        for n in range(layers):
+            at = f"{graph}/layers/{n}/attention"
+            found[f"{at}/value"] = f"{at}/out"
+    for n in range(decoder_layers):
+        found[f"cross/layers/{n}/value"] = f"decoder/layers/{n}/cross/out"
+    return found
+
+
+def streams(
+    encoder_layers: int, decoder_layers: int, tables: tuple[str, ...] = ()
+) -> tuple[Stream, Stream]:
+    """The encoder's, begun by its stem, and the decoder's, by rows of words and of `tables`."""
+
+    def parts(graph: str, layers: int, *names: str) -> tuple[str, ...]:
+        return tuple(f"{graph}/layers/{n}/{name}" for n in range(layers) for name in names)
+
+    encoder, decoder = ("encoder", encoder_layers), ("decoder", decoder_layers)
+    return (
+        Stream(
+            "encoder/stem",
+            parts(*encoder, "attention/out", "feed/down"),
+            (*parts(*encoder, "attention_norm", "feed_norm"), "encoder/norm"),
+        ),
+        Stream(
+            "decoder/embed",
+            parts(*decoder, "attention/out", "cross/out", "feed/down"),
+            (*parts(*decoder, "attention_norm", "cross_norm", "feed_norm"), "decoder/norm"),
+            tables,
+            tied="decoder/norm",
+        ),
+    )

@@ -66,6 +66,9 @@ def layers() -> dict[str, Any]:
     class Norm(nn.Module):  # type: ignore[misc]
         """Layer normalization. Source: Ba, Kiros and Hinton 2016, equation 4."""
 
+        #: The weight of a norm that scales nothing.
+        unit = 1.0
+
         def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, epsilon: float = 1e-5):
             super().__init__()
             self.weight = nn.Parameter(weight, requires_grad=False)
@@ -262,12 +265,15 @@ def layers() -> dict[str, Any]:
             super().__init__()
             self.layers = nn.ModuleList(layers)
             self.norm, self.head, self.rotary = norm, head, rotary
+            # a place for what is done to the words' rows
+            self.embed = nn.Identity()
 
         def forward(self, embedding: torch.Tensor, *inputs: torch.Tensor) -> Any:
+            x = self.embed(embedding)
             if self.rotary:
-                x, rotary, (mask, *state) = embedding, inputs[:2], inputs[2:]
+                rotary, (mask, *state) = inputs[:2], inputs[2:]
             else:
-                x, rotary, (mask, *state) = embedding + inputs[0], None, inputs[1:]
+                x, rotary, (mask, *state) = x + inputs[0], None, inputs[1:]
             rows = []
             for number, layer in enumerate(self.layers):
                 x, k, v = layer(x, state[4 * number : 4 * number + 4], mask, rotary)

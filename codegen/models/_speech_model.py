@@ -41,6 +41,22 @@ class ModelGraph:
     outputs: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Stream:
+    """Rows that layers add to and that only norms read; all parts as "graph/module/path".
+
+    It begins with what `start` gives, and with rows of `tables`; `writers` are the linear layers
+    whose outputs are added, `norms` all that read it. Who reads the output of the norm `tied` has
+    its weights in common with a table, and keeps them.
+    """
+
+    start: str
+    writers: tuple[str, ...]
+    norms: tuple[str, ...]
+    tables: tuple[str, ...] = ()
+    tied: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class SpeechModel:
     """A checkpoint ready to export; `sha256` is of its weights and config together.
@@ -48,9 +64,10 @@ class SpeechModel:
     `front_end` turns int16 PCM (samples,) into what the first graph takes, by features(pcm) and
     normalized(features); its spec is to_dict(). `tables` holds (entries, width) arrays whose rows
     the runtime hands to graphs as inputs of that name: "embedding" by token, all others by
-    position. `adjacency` maps each norm to the linear layers that alone read its output, both as
-    "graph/module/path". `int16_scopes` are a recipe's scopes, of operators that int8 activations
-    ruin.
+    position. `adjacency` maps each norm to the linear layers that alone read its output, `mixes`
+    each linear layer of values to the one that alone reads what attention makes of them, all as
+    "graph/module/path"; `streams` are the residual ones. `int16_scopes` are a recipe's scopes, of
+    operators that int8 activations ruin.
     """
 
     name: str
@@ -64,6 +81,8 @@ class SpeechModel:
     state: tuple[StateBuffer, ...] = ()
     tables: Mapping[str, np.ndarray] = field(default_factory=dict)
     adjacency: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mixes: Mapping[str, str] = field(default_factory=dict)
+    streams: tuple[Stream, ...] = ()
     int16_scopes: tuple[str, ...] = ()
 
 

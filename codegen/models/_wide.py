@@ -31,7 +31,8 @@ def wide_layers() -> dict[str, Any]:
         def __init__(self, weight: torch.Tensor, bias: torch.Tensor, epsilon: float = 1e-5):
             super().__init__()
             width = weight.shape[0]
-            self.weight = nn.Parameter(weight * width**0.5, requires_grad=False)
+            self.unit = width**0.5
+            self.weight = nn.Parameter(weight * self.unit, requires_grad=False)
             self.bias = nn.Parameter(bias, requires_grad=False)
             self.epsilon = epsilon * width
 
@@ -39,7 +40,7 @@ def wide_layers() -> dict[str, Any]:
             centred = x - x.mean(-1, keepdim=True)
             squares = (centred[:, None, :] @ centred[:, :, None]).reshape(-1, 1)
             y: torch.Tensor = centred * torch.rsqrt(squares + self.epsilon) * self.weight
-            return y + self.bias
+            return y if self.bias is None else y + self.bias
 
     class WideFeedForward(nn.Module):  # type: ignore[misc]
         """down(gelu(x)), x from `up`, as gelu(clamp(x, -6, 6)) + max(x - 6, 0).

@@ -25,8 +25,10 @@ from codegen.models._graphs import (
     Sizes,
     adjacency,
     checked_window,
+    mixes,
     model_graphs,
     state_buffers,
+    streams,
 )
 from codegen.models._layers import layers, linear
 from codegen.models._moonshine_stem import ROW_SAMPLES, stem
@@ -81,6 +83,7 @@ def load_source(
     if language not in (None, "en"):
         raise UserError(f"{folder}: language {language!r:.40} was asked for; Moonshine has 'en'.")
     positions = tokens_of(window)
+    layer_counts = shape.encoder_layers, shape.decoder_layers
     sizes = Sizes(shape.width, shape.heads, shape.decoder_layers, frames(window), positions)
     weights = source.weights()
     cos, sin = tables(max(sizes.frames, positions), shape.head_width, shape.pairs, shape.base)
@@ -118,7 +121,9 @@ def load_source(
         sha256=source.sha256,
         state=state_buffers(sizes),
         tables={"embedding": embedding, "cos": cos[:positions], "sin": sin[:positions]},
-        adjacency=adjacency(shape.encoder_layers, shape.decoder_layers, gated=True),
+        adjacency=adjacency(*layer_counts, gated=True),
+        mixes=mixes(*layer_counts),
+        streams=streams(*layer_counts),
         int16_scopes=INT16_SCOPES,
     )
 

@@ -26,8 +26,10 @@ from codegen.models._graphs import (
     Sizes,
     adjacency,
     checked_window,
+    mixes,
     model_graphs,
     state_buffers,
+    streams,
 )
 from codegen.models._layers import convolution, layers, linear
 from codegen.models._source import Settings, Source, Weights
@@ -72,6 +74,7 @@ def load_source(
     decoding = _decoding(source, shape, language)
     positions = min(tokens_of(window), shape.target_positions)
     frames = window // FRAME_SAMPLES
+    layer_counts = shape.encoder_layers, shape.decoder_layers
     sizes = Sizes(shape.width, shape.heads, shape.decoder_layers, frames, positions)
     weights = source.weights()
     encoder = _encoder(weights, shape, frames, heads_at_once or shape.heads)
@@ -99,7 +102,9 @@ def load_source(
             "embedding": decoder.head.weight.detach().numpy(),
             "position": learned[:positions].numpy(),
         },
-        adjacency=adjacency(shape.encoder_layers, shape.decoder_layers, gated=False),
+        adjacency=adjacency(*layer_counts, gated=False),
+        mixes=mixes(*layer_counts),
+        streams=streams(*layer_counts, ("position",)),
         int16_scopes=(*INT16_SCOPES, *(f"encoder/layers/{n}/feed.*" for n in shape.wide_layers)),
     )
 
