@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from codegen.calibration import BY_TOKEN, Notify, check_audible, table_by, transcribe, transformed
 from codegen.errors import StapesError, UserError
 from codegen.graph import NUMPY_TYPES, Graph, Quantization, Tensor
 from codegen.package import PackagedGraph, SpeechPackage
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
     from codegen.models import SpeechModel
     from codegen.ptq.calibrate import Moments, Range, Watched
     from codegen.ptq.recipe import Recipe
-
-#: The rows of every other table are looked up by the number of the step.
-BY_TOKEN = "embedding"
-
-#: Told what is about to be done.
-Notify = Callable[[str], None]
 
 
 def front_end(package: SpeechPackage) -> FrontEnd:
@@ -82,9 +77,10 @@ def quantize(
     """`package` with the model's graphs quantized, calibrated through the whole decoding loop.
 
     Every tensor gets the range of its values while the float graphs transcribe the recordings;
-    tensors that are wired together get one range, so one scale. dynamic8 needs no recordings unless
-    its method looks at inputs. The head keeps int8 weights unless a rule says otherwise. Raises
-    UserError for a recording that is silent or a rule of the recipe that matches nothing.
+    tensors that are wired together get one range, so one scale. The recipe's transforms come first,
+    and the package's float graphs are theirs. dynamic8 needs no recordings unless a method looks at
+    inputs. The head keeps int8 weights unless a rule says otherwise. Raises UserError for a
+    recording that is silent or a rule of the recipe that matches nothing.
     """
     from codegen.ptq.calibrate import NO_MOMENTS, Watched
     from codegen.ptq.moments import WatchedMoments
@@ -95,6 +91,7 @@ def quantize(
     from codegen.tflite.weights import check_weights
 
     check_audible(recordings, model.decoding["silence"])
+    model = transformed(model, recordings, recipe, notify)
     exported, graphs = [], []
     for part in model.graphs:
         notify(f"exporting {part.name} as a float .tflite")
@@ -110,11 +107,11 @@ def quantize(
         check_weights(graph, limited.for_operators(each))
 
     watched: list[Watched] = []
-    if recipe.needs_recordings:
+    if recipe.mode != DYNAMIC or recipe.needs_moments:
         notify(f"calibrating on {len(recordings)} recordings, transcribing them")
         watch = WatchedMoments if recipe.needs_moments else Watched
         watched = [watch(data, graph) for data, graph in zip(exported, graphs, strict=True)]
-        _transcribe(model, watched, recordings)
+        transcribe(model, [part.run for part in watched], recordings)
     moments = [part.moments() for part in watched] or [NO_MOMENTS] * len(graphs)
     quantized: list[bytes] = []
     if recipe.mode == DYNAMIC:
@@ -163,49 +160,6 @@ def _in_integers(
     for data, ranges, recipe, prefix, seen in parts:
         notify(f"quantizing {prefix[:-1]}")
         yield quantize_ranges(data, ranges, recipe, prefix, seen)
-
-
-def _transcribe(model: SpeechModel, watched: Sequence[Any], recordings: Sequence[Any]) -> None:
-    """Run the float graphs over every recording, through the decoding loop."""
-    from codegen.evaluate.greedy import is_silent, most_steps
-    from codegen.evaluate.loop import Loop, Network
-    from codegen.evaluate.split import cut
-
-    rule, spec = model.decoding, model.front_end
-    loop = Loop(
-        tuple(
-            Network(part.inputs, part.outputs, seen.run)
-            for part, seen in zip(model.graphs, watched, strict=True)
-        ),
-        model.state,
-        {name: np.asarray(table, np.float32) for name, table in model.tables.items()},
-        {name: _by(name) for name in model.tables},
-        {buffer.name: np.float32(0) for buffer in model.state},
-        (np.float32(rule["float_masked"]), np.float32(0)),
-        rule,
-    )
-    rate = spec.sample_rate_hz
-    for pcm in (piece for whole in recordings for piece in cut(whole, model.window_samples, rate)):
-        if is_silent(pcm, rule["silence"]):
-            continue
-        rows = spec.normalized(spec.rows(pcm, model.window_samples))
-        loop.tokens(rows, most_steps(rule, len(pcm), rate))
-
-
-def check_audible(recordings: Sequence[np.ndarray], silence: int) -> None:
-    """Raise UserError for a recording whose text would be empty without any graph run."""
-    from codegen.evaluate.greedy import is_silent
-
-    for number, pcm in enumerate(recordings):
-        if is_silent(pcm, silence):
-            raise UserError(
-                f"recording {number} of the calibration manifest is silent (mean square below"
-                f" {silence}); leave it out, or make it louder"
-            )
-
-
-def _by(table: str) -> str:
-    return "token" if table == BY_TOKEN else "position"
 
 
 def _unite(model: SpeechModel, graphs: Sequence[Graph], found: Sequence[dict[str, Range]]) -> None:
@@ -281,13 +235,13 @@ def _table(
     floats = np.asarray(table, np.float32)
     if name == BY_TOKEN and head is not None:
         integers, scales = head
-        return Table(name, _by(name), integers, floats, scales)
+        return Table(name, table_by(name), integers, floats, scales)
     if tensor.quantization is not None:
-        return Table(name, _by(name), _quantized(floats, tensor), floats)
+        return Table(name, table_by(name), _quantized(floats, tensor), floats)
     if name != BY_TOKEN:
-        return Table(name, _by(name), floats)
+        return Table(name, table_by(name), floats)
     integers, scales = plugins(METHODS)[method].quantize(floats, 8, 0)
-    return Table(name, _by(name), integers, floats, scales[:, 0])
+    return Table(name, table_by(name), integers, floats, scales[:, 0])
 
 
 def _quantized(values: np.ndarray, tensor: Tensor) -> np.ndarray:

@@ -143,9 +143,10 @@ def quantize(
             f"'{model.name}' in {recipe.mode}: a model of one graph runs in integers here. Use"
             " --mode static8 or static16."
         )
-    if recipe.needs_moments:
+    of_matrices = (*recipe.transforms, *recipe.observing)
+    if of_matrices:
         raise UserError(
-            f"'{model.name}' with the method {recipe.method}: it is for the matrices of"
+            f"'{model.name}' with the method {of_matrices[0]}: it is for the matrices of"
             " encoder-decoders, and this model has convolutions. Use --method round_mse."
         )
     rate = model.front_end.sample_rate_hz
@@ -339,16 +340,19 @@ def find_recipe(
     path: Path | None,
     weight_bits: int | None = None,
     block_size: int | None = None,
-    method: str | None = None,
+    methods: Sequence[str] | None = None,
 ) -> Recipe:
-    """The recipe in a TOML, or one of the options; raises UserError where both are given."""
+    """The recipe in a TOML, or one of the options; raises UserError where both are given.
+
+    Each of `methods` may be several names with commas between them.
+    """
     from codegen.ptq.recipe import Recipe, load_recipe
 
     if path is None:
-        methods = () if method is None else (method,)
-        return Recipe(mode or "static8", weight_bits or 8, block_size or 0, methods)
-    given = {"mode": mode, "weight-bits": weight_bits, "block-size": block_size, "method": method}
-    for option, value in given.items():
+        names = tuple(name.strip() for each in methods or () for name in each.split(","))
+        return Recipe(mode or "static8", weight_bits or 8, block_size or 0, names)
+    given = {"mode": mode, "weight-bits": weight_bits, "block-size": block_size}
+    for option, value in {**given, "method": methods or None}.items():
         if value is not None:
             raise UserError(f"{path} sets the {option} already; leave out --{option}, or --recipe")
     return load_recipe(path)
@@ -357,13 +361,13 @@ def find_recipe(
 def calibration_manifest(path: Path | None, recipe: Recipe) -> Path | None:
     """The manifest that --calibration names; UserError where there is none and the recipe needs it.
 
-    dynamic8 has no ranges to set, and its manifest is left alone unless its method looks at inputs.
+    dynamic8 has no ranges to set, and its manifest is left alone unless a method looks at inputs.
     """
     if not recipe.needs_recordings:
         return None
-    if path is None and recipe.needs_moments:
+    if path is None and recipe.observing:
         raise UserError(
-            f"the method {recipe.method} looks at what recordings do to the model; give"
+            f"the method {recipe.observing[0]} looks at what recordings do to the model; give"
             ' --calibration MANIFEST, JSON lines like {"audio": "a.wav", "text": "lights on"}, or'
             " another --method"
         )

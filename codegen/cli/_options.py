@@ -54,11 +54,12 @@ BlockSize = Annotated[
     ),
 ]
 Method = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         help="How the integers of weights are chosen, such as round (to the nearest), round_mse "
         "(with the scale that errs least) or gptq (so that errors cancel, by --calibration; for "
-        "encoder-decoders). Default: round.",
+        "encoder-decoders). Before it may come transforms, which make weights easier to round: "
+        "--method smoothquant --method gptq, or smoothquant,gptq. Default: round.",
         show_default=False,
     ),
 ]
@@ -81,7 +82,7 @@ Calibration = Annotated[
     Path | None,
     typer.Option(
         help='JSON lines of {"audio", "text"}: recordings that set the ranges of activations; '
-        "200 or more are advised. dynamic8 needs none, but for the method gptq."
+        "200 or more are advised. dynamic8 needs none, unless a method looks at inputs, as gptq."
     ),
 ]
 Data = Annotated[

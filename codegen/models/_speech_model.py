@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,17 @@ class SpeechModel:
     mixes: Mapping[str, str] = field(default_factory=dict)
     streams: tuple[Stream, ...] = ()
     int16_scopes: tuple[str, ...] = ()
+
+    def module(self, path: str) -> Any:
+        """The module called "graph/module/path"; raises KeyError or AttributeError for none."""
+        name, _, inner = path.partition("/")
+        graphs = {graph.name: graph.module for graph in self.graphs}
+        return graphs[name].get_submodule(inner.replace("/", "."))
+
+    def copied(self) -> SpeechModel:
+        """The model with modules of its own: changing them leaves this one's as they are."""
+        graphs = (replace(graph, module=copy.deepcopy(graph.module)) for graph in self.graphs)
+        return replace(self, graphs=tuple(graphs))
 
 
 def load_model(

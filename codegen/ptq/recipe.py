@@ -5,7 +5,8 @@ mode = "static8"          # static8: int8 activations; static16: int16 activatio
                           # dynamic8: float, quantized to int8 in front of each matrix
 weight_bits = 8           # or 4
 block_size = 0            # 0: one scale a channel; 32, 64, 128: one a block (dynamic8, 4 bits)
-methods = []              # how integers are chosen: a file of ptq/methods; [] is ["round"]
+methods = []              # files of ptq/methods: transforms in the order in which they are applied,
+                          # then at most one that chooses integers, "round" where none is named
 
 [[rules]]                 # the last rule whose scope matches an operator's name wins
 scope = "blocks/0/.*"     # a regular expression that matches the whole name
@@ -28,13 +29,17 @@ DYNAMIC = "dynamic8"
 MODES = ("static8", "static16", DYNAMIC)
 MAX_FILE_BYTES = 1 << 20
 METHODS = "codegen.ptq.methods"
-#: What the values of a recipe may be; methods, of which there is one at most, are found by folder.
+#: What the values of a recipe may be, its methods aside.
 _ALLOWED: Mapping[str, Callable[[], tuple[Any, ...]]] = {
     "mode": lambda: MODES,
     "weight_bits": lambda: (8, 4),
     "block_size": lambda: (0, 32, 64, 128),
-    "methods": lambda: ((), *((name,) for name in plugins(METHODS))),
 }
+
+
+def methods_with(function: str) -> tuple[str, ...]:
+    """The files of ptq/methods that have this function: quantize or transform."""
+    return tuple(name for name, method in plugins(METHODS).items() if hasattr(method, function))
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Recipe:
     def __post_init__(self) -> None:
         """Raise UserError for a value that is not supported."""
         _check(self, "recipe")
+        _check_methods(self.methods)
         for rule in self.rules:
             if rule.mode and rule.mode != self.mode and DYNAMIC in (rule.mode, self.mode):
                 raise UserError(
@@ -90,7 +96,14 @@ class Recipe:
     @property
     def method(self) -> str:
         """The file of ptq/methods that chooses the integers of weights."""
-        return self.methods[0] if self.methods else "round"
+        rounding = self.methods[len(self.transforms) :]
+        return rounding[0] if rounding else "round"
+
+    @property
+    def transforms(self) -> tuple[str, ...]:
+        """The files of ptq/methods that change the float model first, in order."""
+        known = methods_with("transform")
+        return tuple(name for name in self.methods if name in known)
 
     @property
     def needs_moments(self) -> bool:
@@ -98,9 +111,16 @@ class Recipe:
         return getattr(plugins(METHODS)[self.method], "NEEDS_MOMENTS", False)
 
     @property
+    def observing(self) -> tuple[str, ...]:
+        """The methods that look at what recordings do to the model."""
+        methods = plugins(METHODS)
+        found = [n for n in self.transforms if getattr(methods[n], "NEEDS_OBSERVATIONS", True)]
+        return (*found, self.method) if self.needs_moments else tuple(found)
+
+    @property
     def needs_recordings(self) -> bool:
-        """Whether anything is to be calibrated: ranges of activations, or moments."""
-        return self.mode != DYNAMIC or self.needs_moments
+        """Whether anything is to be calibrated: ranges, or what a method looks at."""
+        return self.mode != DYNAMIC or bool(self.observing)
 
     def keeping(self, scopes: Iterable[str]) -> Recipe:
         """The recipe with int8 weights in `scopes`, unless a rule of its own says otherwise."""
@@ -137,6 +157,13 @@ class Recipe:
         names = tuple(names)
         kept = (rule for rule in self.rules if any(rule.matches(name) for name in names))
         return replace(self, rules=tuple(kept))
+
+    def for_linear(self, path: str) -> Rule:
+        """The values that hold for a linear layer, "graph/module/path", before it is exported.
+
+        The converter names most operators after their modules, so rules mostly match both.
+        """
+        return self._for_operator(path)
 
     def _for_operator(self, name: str) -> Rule:
         values = {"mode": self.mode, "weight_bits": self.weight_bits, "block_size": self.block_size}
@@ -215,6 +242,20 @@ def _check(owner: Recipe | Rule, what: str) -> None:
             raise UserError(
                 f"The {what} says {key} = {_toml(value)}; supported is {shown}: change it."
             )
+
+
+def _check_methods(methods: tuple[str, ...]) -> None:
+    """Raise UserError unless transforms come first, and at most one method that rounds behind."""
+    transforms, roundings = methods_with("transform"), methods_with("quantize")
+    if all(name in transforms for name in methods[:-1]) and (
+        not methods or methods[-1] in (*transforms, *roundings)
+    ):
+        return
+    before = f"any of {', '.join(transforms)}, then " if transforms else ""
+    raise UserError(
+        f"The recipe says methods = {_toml(methods)}; supported is {before}at most one of"
+        f" {', '.join(roundings)}, in this order: change it."
+    )
 
 
 def _toml(value: Any) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from codegen.errors import StapesError
 from codegen.graph import Graph, Operator, Quantization, Tensor
-from codegen.ptq.recipe import METHODS
+from codegen.ptq.recipe import METHODS, methods_with
 from codegen.registry import plugins
 from codegen.tflite.read import read
 from codegen.tflite.write import write
@@ -35,7 +35,7 @@ def _error(weight: np.ndarray, integers: np.ndarray, scales: np.ndarray) -> np.n
 
 
 @pytest.mark.parametrize(("bits", "block_size"), FORMS)
-@pytest.mark.parametrize("name", plugins(METHODS))
+@pytest.mark.parametrize("name", methods_with("quantize"))
 def test_integers_and_scales_are_what_a_file_can_hold(
     name: str, bits: int, block_size: int
 ) -> None:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from codegen import pipeline
 from codegen.errors import UserError
-from codegen.ptq.recipe import Recipe, Rule, load_recipe, recipe_from
+from codegen.ptq.recipe import METHODS, Recipe, Rule, load_recipe, recipe_from
+from codegen.registry import plugins
 
 
 def _load(tmp_path: Path, text: str) -> Recipe:
@@ -43,6 +45,41 @@ def test_a_scope_matches_whole_names() -> None:
     assert Rule("block.").matches("blocks")
 
 
+def _unchanged(model: object, observed: object, recipe: object) -> object:
+    return model
+
+
+@pytest.fixture
+def _with_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two transforms more, "still" and "blind", of which only the first looks at recordings."""
+    methods = plugins(METHODS)
+    monkeypatch.setitem(methods, "still", SimpleNamespace(transform=_unchanged))
+    blind = SimpleNamespace(transform=_unchanged, NEEDS_OBSERVATIONS=False)
+    monkeypatch.setitem(methods, "blind", blind)
+
+
+@pytest.mark.usefixtures("_with_transforms")
+def test_transforms_come_before_one_method_that_rounds() -> None:
+    recipe = recipe_from({"methods": ["blind", "still", "gptq"]})
+    assert (recipe.transforms, recipe.method) == (("blind", "still"), "gptq")
+    assert Recipe(methods=("still",)).method == "round"
+    assert pipeline.find_recipe("dynamic8", None, methods=["blind, still", "round"]).methods == (
+        "blind",
+        "still",
+        "round",
+    )
+    for wrong in (("gptq", "still"), ("still", "round", "gptq"), ("still", "nearest")):
+        with pytest.raises(UserError, match=r"any of .*still.*, then at most one of gptq, round"):
+            Recipe(methods=wrong)
+
+
+@pytest.mark.usefixtures("_with_transforms")
+def test_transforms_that_look_at_inputs_need_a_manifest() -> None:
+    assert not Recipe("dynamic8", methods=("blind",)).needs_recordings
+    with pytest.raises(UserError, match=r"method still looks at .*; give --calibration MANIFEST"):
+        pipeline.calibration_manifest(None, Recipe("dynamic8", methods=("blind", "still", "gptq")))
+
+
 def test_scopes_keep_int8_unless_a_rule_says_otherwise() -> None:
     plain = Recipe("dynamic8")
     assert plain.keeping(["head"]) is plain
@@ -67,7 +104,7 @@ def test_a_rule_that_matches_nothing_is_an_error() -> None:
         ("weight_bits = true", "weight_bits = true; supported is 8 or 4"),
         ("weight_bits = 8.0", r"weight_bits = 8\.0; supported is 8 or 4"),
         ("block_size = 16", "block_size = 16; supported is 0 or 32 or 64 or 128"),
-        ('methods = ["nearest"]', r'methods = \["nearest"\]; supported is \[\] or \["gptq"\]'),
+        ('methods = ["nearest"]', r'methods = \["nearest"\]; supported is .*at most one of gptq'),
         ('methods = ["round", "round_mse"]', "supported is"),
         (
             'mode = "dynamic8"\n[[rules]]\nscope = "a"\nmode = "static8"',
@@ -104,13 +141,13 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 
 
 def test_options_make_a_recipe_or_leave_it_to_a_file(tmp_path: Path) -> None:
-    made = pipeline.find_recipe("dynamic8", None, 4, 32, "round_mse")
+    made = pipeline.find_recipe("dynamic8", None, 4, 32, ["round_mse"])
     assert made == Recipe("dynamic8", 4, 32, ("round_mse",))
     assert pipeline.find_recipe(None, None) == Recipe()
     path = tmp_path / "recipe.toml"
     path.write_text('mode = "dynamic8"', encoding="utf-8")
     assert pipeline.find_recipe(None, path) == Recipe("dynamic8")
-    for given in (("static8",), (None, 8), (None, None, 32), (None, None, None, "round")):
+    for given in (("static8",), (None, 8), (None, None, 32), (None, None, None, ["round"])):
         mode, *others = given
         with pytest.raises(UserError, match="already; leave out --"):
             pipeline.find_recipe(mode, path, *others)

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ways to choose the integers of a weight, one file a method.
+"""Methods of quantizing weights, one file each: some choose integers, some change the model first.
 
-Each has quantize(weight, bits, block_size, moments) -> (integers, scales): weight (out, in)
-float32, bits 8 or 4, block_size 0 for one scale a row or the length of the blocks that a row is cut
-into; moments (in, in) float64, X^T X of the rows X that calibration multiplied with the weight, or
-None; integers (out, in) int8 and scales (out, 1) or (out, blocks) float32, so that weight is about
-integers * scales, with no zero point. A method with NEEDS_MOMENTS = True is given moments for the
-weights of matrices, which takes recordings; others always get None.
+Those that round have quantize(weight, bits, block_size, moments) -> (integers, scales): weight
+(out, in) float32, bits 8 or 4, block_size 0 for one scale a row or the length of the blocks that a
+row is cut into; moments (in, in) float64, X^T X of the rows X that calibration multiplied with the
+weight, or None; integers (out, in) int8 and scales (out, 1) or (out, blocks) float32, so that
+weight is about integers * scales, with no zero point. A method with NEEDS_MOMENTS = True is given
+moments for the weights of matrices, which takes recordings; others always get None.
+
+Equivalent transforms have transform(model, observed, recipe) -> model: a SpeechModel of the same
+float function, with modules of its own, whose weights round better; the given one is left as it is.
+`observed` is what recordings do to the linear layers of that very model (observe.py), so that each
+transform sees the work of those before it; `recipe` says what the weights will be rounded to. One
+with NEEDS_OBSERVATIONS = False takes no recordings and is given NO_OBSERVATIONS.
 """

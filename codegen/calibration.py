@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An encoder-decoder's float graphs transcribe recordings, and methods look at what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codegen.errors import UserError
+from codegen.registry import plugins
+
+if TYPE_CHECKING:
+    from codegen.evaluate.loop import Run
+    from codegen.models import SpeechModel
+    from codegen.ptq.observe import Observations
+    from codegen.ptq.recipe import Recipe
+
+#: The rows of every other table are looked up by the number of the step.
+BY_TOKEN = "embedding"
+
+#: Told what is about to be done.
+Notify = Callable[[str], None]
+
+
+def table_by(name: str) -> str:
+    """What the rows of a model's table are looked up by."""
+    return "token" if name == BY_TOKEN else "position"
+
+
+def check_audible(recordings: Sequence[np.ndarray], silence: int) -> None:
+    """Raise UserError for a recording whose text would be empty without any graph run."""
+    from codegen.evaluate.greedy import is_silent
+
+    for number, pcm in enumerate(recordings):
+        if is_silent(pcm, silence):
+            raise UserError(
+                f"recording {number} of the calibration manifest is silent (mean square below"
+                f" {silence}); leave it out, or make it louder"
+            )
+
+
+def transformed(
+    model: SpeechModel, recordings: Sequence[np.ndarray], recipe: Recipe, notify: Notify
+) -> SpeechModel:
+    """The model behind the recipe's transforms, each of which sees what those before it made.
+
+    Raises UserError where one looks at recordings and there are none, or none that are finite.
+    """
+    from codegen.ptq.observe import NO_OBSERVATIONS
+    from codegen.ptq.recipe import METHODS
+
+    for name in recipe.transforms:
+        observed = NO_OBSERVATIONS
+        if name in recipe.observing:
+            notify(f"looking at the inputs of linear layers over {len(recordings)} recordings")
+            observed = observe(model, recordings)
+        notify(f"transforming the model by {name}")
+        model = plugins(METHODS)[name].transform(model, observed, recipe)
+    return model
+
+
+def observe(model: SpeechModel, recordings: Sequence[np.ndarray]) -> Observations:
+    """What the linear layers are fed while the torch modules transcribe the recordings.
+
+    Raises UserError where nothing ran, or for values that are not finite.
+    """
+    from codegen.ptq.observe import Observer
+
+    with Observer(model) as observer:
+        transcribe(model, observer.runs, recordings)
+    return observer.observations()
+
+
+def transcribe(model: SpeechModel, runs: Sequence[Run], recordings: Sequence[np.ndarray]) -> None:
+    """Run the float graphs, each by one of `runs`, over all recordings in the decoding loop."""
+    from codegen.evaluate.greedy import is_silent, most_steps
+    from codegen.evaluate.loop import Loop, Network
+    from codegen.evaluate.split import cut
+
+    rule, spec = model.decoding, model.front_end
+    loop = Loop(
+        tuple(
+            Network(part.inputs, part.outputs, run)
+            for part, run in zip(model.graphs, runs, strict=True)
+        ),
+        model.state,
+        {name: np.asarray(table, np.float32) for name, table in model.tables.items()},
+        {name: table_by(name) for name in model.tables},
+        {buffer.name: np.float32(0) for buffer in model.state},
+        (np.float32(rule["float_masked"]), np.float32(0)),
+        rule,
+    )
+    rate = spec.sample_rate_hz
+    for pcm in (piece for whole in recordings for piece in cut(whole, model.window_samples, rate)):
+        if is_silent(pcm, rule["silence"]):
+            continue
+        rows = spec.normalized(spec.rows(pcm, model.window_samples))
+        loop.tokens(rows, most_steps(rule, len(pcm), rate))
