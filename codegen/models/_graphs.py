@@ -144,6 +144,12 @@ def model_graphs(
     )
 
 
+def gated(decoder_layers: int) -> dict[str, str]:
+    """Each linear layer whose outputs a gate multiplies, and the one that alone reads these."""
+    feeds = (f"decoder/layers/{n}/feed" for n in range(decoder_layers))
+    return {f"{at}/up": f"{at}/down" for at in feeds}
+
+
 def adjacency(encoder_layers: int, decoder_layers: int, gated: bool) -> dict[str, tuple[str, ...]]:
     """Each norm by graph and module, and the linear layers that alone read its output."""
     feed = ("feed/up", "feed/gate") if gated else ("feed/up",)

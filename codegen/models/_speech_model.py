@@ -66,7 +66,8 @@ class SpeechModel:
     normalized(features); its spec is to_dict(). `tables` holds (entries, width) arrays whose rows
     the runtime hands to graphs as inputs of that name: "embedding" by token, all others by
     position. `adjacency` maps each norm to the linear layers that alone read its output, `mixes`
-    each linear layer of values to the one that alone reads what attention makes of them, all as
+    each linear layer of values to the one that alone reads what attention makes of them, `gated`
+    each whose outputs a gate multiplies to the one that alone reads the product, all as
     "graph/module/path"; `streams` are the residual ones. `int16_scopes` are a recipe's scopes, of
     operators that int8 activations ruin.
     """
@@ -83,6 +84,7 @@ class SpeechModel:
     tables: Mapping[str, np.ndarray] = field(default_factory=dict)
     adjacency: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mixes: Mapping[str, str] = field(default_factory=dict)
+    gated: Mapping[str, str] = field(default_factory=dict)
     streams: tuple[Stream, ...] = ()
     int16_scopes: tuple[str, ...] = ()
 

@@ -25,6 +25,7 @@ from codegen.models._graphs import (
     Sizes,
     adjacency,
     checked_window,
+    gated,
     mixes,
     model_graphs,
     state_buffers,
@@ -123,6 +124,7 @@ def load_source(
         tables={"embedding": embedding, "cos": cos[:positions], "sin": sin[:positions]},
         adjacency=adjacency(*layer_counts, gated=True),
         mixes=mixes(*layer_counts),
+        gated=gated(shape.decoder_layers),
         streams=streams(*layer_counts),
         int16_scopes=INT16_SCOPES,
     )

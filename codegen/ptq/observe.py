@@ -27,14 +27,15 @@ _AT_ONCE = 256
 class Observed:
     """The inputs X (tokens, in) of one linear layer.
 
-    `lowest`, `highest` and `magnitude`, the mean of |X|, are (in,) float32, `moments` is X^T X
-    (in, in) float64. `rows` are every n-th row of X, MOST_ROWS at most, float32. `tokens` counts
-    all rows.
+    `lowest`, `highest` and `magnitude`, the mean of |X|, are (in,) float32, `mean` is (in,) and
+    `moments`, X^T X, (in, in) float64. `rows` are every n-th row of X, MOST_ROWS at most, float32.
+    `tokens` counts all rows.
     """
 
     lowest: NDArray[np.float32]
     highest: NDArray[np.float32]
     magnitude: NDArray[np.float32]
+    mean: NDArray[np.float64]
     moments: NDArray[np.float64]
     rows: NDArray[np.float32]
     tokens: int
@@ -119,6 +120,7 @@ class _Inputs:
         self._lowest = np.full(width, np.inf, np.float32)
         self._highest = np.full(width, -np.inf, np.float32)
         self._magnitude = np.zeros(width)
+        self._sum = np.zeros(width)
         self._moments = np.zeros((width, width))
         self._tokens = 0
         self._kept: list[NDArray[np.float32]] = []
@@ -138,6 +140,7 @@ class _Inputs:
         self._lowest = np.minimum(self._lowest, rows.min(axis=0))
         self._highest = np.maximum(self._highest, rows.max(axis=0))
         self._magnitude += np.abs(rows).sum(axis=0, dtype=np.float64)
+        self._sum += rows.sum(axis=0, dtype=np.float64)
         self._moments += rows.T @ rows
         self._kept += list(rows[-self._tokens % self._every :: self._every])
         self._tokens += len(rows)
@@ -156,6 +159,7 @@ class _Inputs:
             self._lowest,
             self._highest,
             (self._magnitude / self._tokens).astype(np.float32),
+            self._sum / self._tokens,
             self._moments,
             np.stack(self._kept),
             self._tokens,

@@ -38,6 +38,7 @@ def test_statistics_are_those_of_the_inputs(model: SpeechModel) -> None:
     assert seen.tokens == len(rows) == 3 * 207
     assert np.allclose(seen.moments, rows.T.astype(np.float64) @ rows, rtol=1e-5, atol=1e-3)
     assert np.allclose(seen.magnitude, np.abs(rows).mean(0), rtol=1e-5)
+    assert np.allclose(seen.mean, rows.mean(0), atol=1e-5)
     assert np.array_equal(seen.lowest, rows.min(0))
     assert np.array_equal(seen.highest, rows.max(0))
     assert np.array_equal(seen.largest, np.abs(rows).max(0))
