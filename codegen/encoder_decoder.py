@@ -100,7 +100,8 @@ def quantize(
     prefixes = [f"{part.name}/" for part in model.graphs]
     names = [operator_names(*pair) for pair in zip(graphs, prefixes, strict=True)]
     head = model.graphs[-1].outputs.index(LOGITS)
-    recipe = recipe.keeping([prefixes[-1] + graphs[-1].tensors[graphs[-1].outputs[head]].name])
+    kept = prefixes[-1] + graphs[-1].tensors[graphs[-1].outputs[head]].name
+    recipe = recipe.keeping([*model.int8_scopes, kept])
     recipe.for_operators(name for part in names for name in part)
     recipes = [recipe.limited_to(part) for part in names]
     for graph, limited, each in zip(graphs, recipes, names, strict=True):
