@@ -13,7 +13,9 @@ from codegen.registry import plugins
 
 if TYPE_CHECKING:
     from codegen.evaluate.loop import Run
+    from codegen.graph import Graph
     from codegen.models import SpeechModel
+    from codegen.ptq.calibrate import Watched
     from codegen.ptq.observe import Observations
     from codegen.ptq.recipe import Recipe
 
@@ -73,8 +75,40 @@ def observe(model: SpeechModel, recordings: Sequence[np.ndarray]) -> Observation
     return observer.observations()
 
 
-def transcribe(model: SpeechModel, runs: Sequence[Run], recordings: Sequence[np.ndarray]) -> None:
-    """Run the float graphs, each by one of `runs`, over all recordings in the decoding loop."""
+def watch(
+    model: SpeechModel,
+    exported: Sequence[bytes],
+    graphs: Sequence[Graph],
+    recordings: Sequence[np.ndarray],
+    recipe: Recipe,
+) -> list[Watched]:
+    """The exported float graphs, having transcribed the recordings, with what the recipe needs."""
+    from codegen.ptq.calibrate import Watched
+    from codegen.ptq.importance import Importance
+    from codegen.ptq.moments import WatchedMoments
+
+    parts = list(zip(exported, graphs, strict=True))
+    if recipe.least_weight is not None:
+        importance = Importance(recipe.least_weight)
+        watched: list[Watched] = [importance.watch(*part) for part in parts]
+        transcribe(model, [part.run for part in watched], recordings, importance.ended)
+        return watched
+    kind = WatchedMoments if recipe.needs_moments else Watched
+    watched = [kind(*part) for part in parts]
+    transcribe(model, [part.run for part in watched], recordings)
+    return watched
+
+
+def transcribe(
+    model: SpeechModel,
+    runs: Sequence[Run],
+    recordings: Sequence[np.ndarray],
+    ended: Callable[[], None] = lambda: None,
+) -> None:
+    """Run the float graphs, each by one of `runs`, over all recordings in the decoding loop.
+
+    `ended` is called after each piece that a recording is cut into.
+    """
     from codegen.evaluate.greedy import is_silent, most_steps
     from codegen.evaluate.loop import Loop, Network
     from codegen.evaluate.split import cut
@@ -98,3 +132,4 @@ def transcribe(model: SpeechModel, runs: Sequence[Run], recordings: Sequence[np.
             continue
         rows = spec.normalized(spec.rows(pcm, model.window_samples))
         loop.tokens(rows, most_steps(rule, len(pcm), rate))
+        ended()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codegen.calibration import BY_TOKEN, Notify, check_audible, table_by, transcribe, transformed
+from codegen.calibration import BY_TOKEN, Notify, check_audible, table_by, transformed, watch
 from codegen.errors import StapesError, UserError
 from codegen.graph import NUMPY_TYPES, Graph, Quantization, Tensor
 from codegen.package import PackagedGraph, SpeechPackage
@@ -82,8 +82,7 @@ def quantize(
     inputs. The head keeps int8 weights unless a rule says otherwise. Raises UserError for a
     recording that is silent or a rule of the recipe that matches nothing.
     """
-    from codegen.ptq.calibrate import NO_MOMENTS, Watched
-    from codegen.ptq.moments import WatchedMoments
+    from codegen.ptq.calibrate import NO_MOMENTS
     from codegen.ptq.recipe import DYNAMIC
     from codegen.tflite.convert import convert
     from codegen.tflite.quantize import operator_names
@@ -100,7 +99,8 @@ def quantize(
     prefixes = [f"{part.name}/" for part in model.graphs]
     names = [operator_names(*pair) for pair in zip(graphs, prefixes, strict=True)]
     head = model.graphs[-1].outputs.index(LOGITS)
-    recipe = recipe.keeping([prefixes[-1] + graphs[-1].tensors[graphs[-1].outputs[head]].name])
+    kept = prefixes[-1] + graphs[-1].tensors[graphs[-1].outputs[head]].name
+    recipe = recipe.keeping([*model.int8_scopes, kept])
     recipe.for_operators(name for part in names for name in part)
     recipes = [recipe.limited_to(part) for part in names]
     for graph, limited, each in zip(graphs, recipes, names, strict=True):
@@ -109,9 +109,7 @@ def quantize(
     watched: list[Watched] = []
     if recipe.mode != DYNAMIC or recipe.needs_moments:
         notify(f"calibrating on {len(recordings)} recordings, transcribing them")
-        watch = WatchedMoments if recipe.needs_moments else Watched
-        watched = [watch(data, graph) for data, graph in zip(exported, graphs, strict=True)]
-        transcribe(model, [part.run for part in watched], recordings)
+        watched = watch(model, exported, graphs, recordings, recipe)
     moments = [part.moments() for part in watched] or [NO_MOMENTS] * len(graphs)
     quantized: list[bytes] = []
     if recipe.mode == DYNAMIC:

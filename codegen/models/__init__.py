@@ -6,6 +6,7 @@ In the config.json of a transformers folder the family is its `model_type`.
 
 from codegen.models._graphs import SAMPLE_RATE_HZ
 from codegen.models._hub import Checkpoint, find_checkpoint
+from codegen.models._layers import linear
 from codegen.models._speech_model import (
     ModelGraph,
     SpeechModel,
@@ -21,6 +22,7 @@ __all__ = [
     "SpeechModel",
     "Stream",
     "find_checkpoint",
+    "linear",
     "load_float_model",
     "load_model",
 ]

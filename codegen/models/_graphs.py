@@ -35,7 +35,7 @@ INT16_SCOPES = (
     r"encoder/stem.*",
     r".*norm.*",
     # the residual stream, with the sum of embedding and position
-    r"(encoder/layers|decoder)/(\d+(_\d+)?|.*\.Decoder)",
+    r"(encoder/layers|decoder)/(\d+(_\d+)?|.*\.Decoder|embed/.*)",
     # what is added to it
     r"(encoder/layers|decoder)/\d+/(feed/down|attention/out|cross/out)",
     # shares of hundreds of frames, and the cross values that they mix
@@ -194,15 +194,15 @@ def streams(
     encoder, decoder = ("encoder", encoder_layers), ("decoder", decoder_layers)
     return (
         Stream(
-            "encoder/stem",
             parts(*encoder, "attention/out", "feed/down"),
             (*parts(*encoder, "attention_norm", "feed_norm"), "encoder/norm"),
+            start="encoder/stem",
         ),
         Stream(
-            "decoder/embed",
             parts(*decoder, "attention/out", "cross/out", "feed/down"),
             (*parts(*decoder, "attention_norm", "cross_norm", "feed_norm"), "decoder/norm"),
             tables,
+            start="decoder/embed",
             tied="decoder/norm",
         ),
     )

@@ -46,15 +46,15 @@ class ModelGraph:
 class Stream:
     """Rows that layers add to and that only norms read; all parts as "graph/module/path".
 
-    It begins with what `start` gives, and with rows of `tables`; `writers` are the linear layers
-    whose outputs are added, `norms` all that read it. Who reads the output of the norm `tied` has
-    its weights in common with a table, and keeps them.
+    `writers` are the linear layers whose outputs are added up, with rows of `tables`; `norms` are
+    all that read it. `start` is what begins it and is no linear layer; who reads the output of the
+    norm `tied` has its weights in common with a table, and keeps them.
     """
 
-    start: str
     writers: tuple[str, ...]
     norms: tuple[str, ...]
     tables: tuple[str, ...] = ()
+    start: str | None = None
     tied: str | None = None
 
 
@@ -68,8 +68,8 @@ class SpeechModel:
     position. `adjacency` maps each norm to the linear layers that alone read its output, `mixes`
     each linear layer of values to the one that alone reads what attention makes of them, `gated`
     each whose outputs a gate multiplies to the one that alone reads the product, all as
-    "graph/module/path"; `streams` are the residual ones. `int16_scopes` are a recipe's scopes, of
-    operators that int8 activations ruin.
+    "graph/module/path"; `streams` are the residual ones. A recipe's scopes are `int16_scopes`, of
+    operators that int8 activations ruin, and `int8_scopes`, of those whose weights keep 8 bits.
     """
 
     name: str
@@ -87,6 +87,7 @@ class SpeechModel:
     gated: Mapping[str, str] = field(default_factory=dict)
     streams: tuple[Stream, ...] = ()
     int16_scopes: tuple[str, ...] = ()
+    int8_scopes: tuple[str, ...] = ()
 
     def module(self, path: str) -> Any:
         """The module called "graph/module/path"; raises KeyError or AttributeError for none."""

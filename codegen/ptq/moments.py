@@ -31,9 +31,13 @@ class WatchedMoments(Watched):
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """As Watched's; weights that share an input share a sum."""
         outputs = super().run(inputs)
-        for source, total in self._sums.items():
-            total.add(self._interpreter.get_tensor(source))
+        for source in self._sums:
+            self.add(source, self._interpreter.get_tensor(source))
         return outputs
+
+    def add(self, source: int, rows: np.ndarray) -> None:
+        """Sum up rows of the tensor at `source`."""
+        self._sums[source].add(rows)
 
     def moments(self) -> Moments:
         """The sums so far; raises UserError where nothing ran, or for values not finite."""

@@ -111,6 +111,11 @@ class Recipe:
         return getattr(plugins(METHODS)[self.method], "NEEDS_MOMENTS", False)
 
     @property
+    def least_weight(self) -> float | None:
+        """What an unheard frame's row counts in moments; None where all rows count the same."""
+        return getattr(plugins(METHODS)[self.method], "LEAST_WEIGHT", None)
+
+    @property
     def observing(self) -> tuple[str, ...]:
         """The methods that look at what recordings do to the model."""
         methods = plugins(METHODS)

@@ -1,140 +1,153 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QuaRot: the residual stream and the heads' values turned, so that no channel stands out.
+"""QuaRot: the residual streams and the heads' values turned, so that no channel stands out.
 
-1. Fold each norm's weight and bias into the linear layers that alone read it.
-2. A stream's rows x become x R, R orthogonal with R 1 = 1. A norm without weight and bias then
-   gives norm(x) R: it takes the mean off, which R leaves alone, and divides by a length that R
-   leaves alone. R is C^T P C: C is the orthonormal cosine transform, whose first row is constant,
-   and P a permutation with signs, of all rows but that.
-3. What writes the stream gives R^T y: weights and bias of linear layers, and rows of tables. What
-   gives its first rows, a GELU or an embedding, is followed by a matrix R^T.
-4. What reads the stream behind a norm takes W R. The head keeps the weights that it has in common
-   with the embedding: a matrix in front of it turns back, and has the norm's weight and bias.
-5. A head's values become v S, S another such matrix, and the layer that reads their mix, W S.
+1. Put a matrix of its own, at first the identity, behind what begins a stream, a GELU or the rows
+   of words, and one in front of the head, which keeps the weights that it has in common with the
+   embedding. These matrices keep 8 bits.
+2. Fold each norm's weight and bias into the linear layers that alone read it.
+3. A stream's rows x become x R, with R orthogonal and R 1 = 1. A norm without weight and bias then
+   gives norm(x) R, since R leaves both the mean that it takes off and the length that it divides by
+   as they are. R is C^T P C: C is the orthonormal cosine transform, whose first row is constant,
+   and P a permutation, with signs, of all rows but the first.
+4. What writes the stream gives R^T y instead: weights and biases of linear layers, rows of tables.
+5. What reads it behind a norm has W R instead of W.
+6. A head's values v become v S, S another such matrix, and the layer that reads their mix has W S.
 
-Queries and keys are left as they are, since rotary positions stand between them and their product;
-so is what follows a GELU or gate, which the paper turns at run time.
+Left as they are: queries and keys, since rotary positions stand between them and their product, and
+what follows a GELU or a gate, which the paper turns at run time.
 Source: S. Ashkboos et al., QuaRot: Outlier-Free 4-Bit Inference in Rotated LLMs, NeurIPS 2024
-(arXiv 2404.00456), section 4, stage 1. It has RMSNorm and Hadamard matrices: those do not keep 1,
-and not every width has one.
+(arXiv 2404.00456), section 4, stage 1. There the norms are RMSNorm and the matrices Hadamard's,
+which do not keep 1, and which not every width has.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codegen.models import SpeechModel, Stream
-from codegen.models._layers import linear
+from codegen.ptq.observe import Observations
 
 if TYPE_CHECKING:
     import torch
 
+    from codegen.ptq.recipe import Recipe
+
 NEEDS_OBSERVATIONS = False
-_SEED = 2404
+#: Of the permutations and signs.
+_SEED = 240400456
 
 _Doubles = NDArray[np.float64]
 
 
-def transform(model: SpeechModel, observed: Any = None) -> SpeechModel:
-    """The model with its residual streams and its heads' values turned."""
-    turned = replace(model, graphs=tuple(replace(g, module=copy.deepcopy(g.module)) for g in model.graphs))
+def transform(model: SpeechModel, observed: Observations, recipe: Recipe) -> SpeechModel:
+    """The model with its streams and its heads' values turned; `observed` is not looked at."""
+    made = model.copied()
+    for stream in made.streams:
+        made = _bounded(made, stream)
+    for norm in (norm for stream in made.streams for norm in stream.norms):
+        _fold(made.module(norm), [made.module(reader) for reader in made.adjacency[norm]])
     rng = np.random.default_rng(_SEED)
-    for norm, readers in model.adjacency.items():
-        if norm not in [s.tied for s in model.streams]:
-            _fold(_Modules(turned), norm, readers)
-    for values, out in model.mixes.items():
-        _turn_heads(_Modules(turned), values, out, rng)
-    for stream in model.streams:
-        turned = _turn(turned, stream, rng)
-    return turned
+    for values, reader in made.mixes.items():
+        heads = made.module(reader.rpartition("/")[0]).heads
+        writer = made.module(values)
+        turn = keeping_ones(len(writer.weight) // heads, rng)
+        every = np.kron(np.eye(heads), turn).astype(np.float64)
+        _turn_outputs(writer, every)
+        _turn_inputs(made.module(reader), every)
+    tables = dict(made.tables)
+    for stream in made.streams:
+        turn = keeping_ones(len(made.module(stream.norms[0]).weight), rng)
+        for path in stream.writers:
+            _turn_outputs(made.module(path), turn)
+        for norm in stream.norms:
+            for path in made.adjacency[norm]:
+                _turn_inputs(made.module(path), turn)
+        turned = {name: tables[name].astype(np.float64) @ turn for name in stream.tables}
+        tables |= {name: rows.astype(np.float32) for name, rows in turned.items()}
+    return replace(made, tables=tables)
 
 
 def keeping_ones(width: int, rng: np.random.Generator) -> _Doubles:
-    """A random orthogonal matrix (width, width) that maps the vector of ones to itself."""
-    steps = np.arange(width)
-    cosines = np.cos(np.pi / width * np.outer(steps, steps + 0.5)) * np.sqrt(2 / width)
+    """A random orthogonal matrix (width, width) that maps a vector of ones to itself.
+
+    >>> turn = keeping_ones(5, np.random.default_rng(0))
+    >>> np.allclose(turn @ turn.T, np.eye(5)), np.allclose(turn.sum(axis=1), 1)
+    (True, True)
+    """
+    rows = np.arange(width)
+    cosines = np.sqrt(2 / width) * np.cos(np.pi / width * np.outer(rows, rows + 0.5))
     cosines[0] = np.sqrt(1 / width)
-    signs = rng.choice([-1.0, 1.0], width - 1)
-    moved = cosines.copy()
-    moved[1:] = signs[:, None] * cosines[1 + rng.permutation(width - 1)]
-    return cosines.T @ moved
+    moved = cosines[np.append(0, 1 + rng.permutation(width - 1))]
+    moved[1:] *= rng.choice([-1.0, 1.0], (width - 1, 1))
+    result: _Doubles = cosines.T @ moved
+    return result
 
 
-class _Modules:
-    def __init__(self, model: SpeechModel):
-        self.modules = {graph.name: graph.module for graph in model.graphs}
+def _bounded(model: SpeechModel, stream: Stream) -> SpeechModel:
+    """The model with an identity behind the stream's start and one in front of what is tied."""
+    width = len(model.module(stream.norms[0]).weight)
+    adjacency, writers, norms = dict(model.adjacency), stream.writers, stream.norms
+    added = [f"{path}/1" for path in (stream.start, stream.tied) if path is not None]
+    if stream.start is not None:
+        _append(model, stream.start, width)
+        writers = (*writers, f"{stream.start}/1")
+    if stream.tied is not None:
+        _append(model, stream.tied, width)
+        norm = f"{stream.tied}/0"
+        norms = tuple(norm if each == stream.tied else each for each in norms)
+        adjacency[norm] = (f"{stream.tied}/1",)
+        del adjacency[stream.tied]
+    bounded = replace(stream, writers=writers, norms=norms, start=None, tied=None)
+    return replace(
+        model,
+        adjacency=adjacency,
+        streams=tuple(bounded if each is stream else each for each in model.streams),
+        int8_scopes=(*model.int8_scopes, *added),
+    )
 
-    def __getitem__(self, path: str) -> Any:
-        name, _, place = path.partition("/")
-        return self.modules[name].get_submodule(place.replace("/", "."))
 
-    def __setitem__(self, path: str, module: Any) -> None:
-        parent, _, name = path.rpartition("/")
-        setattr(self[parent], name, module)
+def _append(model: SpeechModel, path: str, width: int) -> None:
+    """Put a linear layer that changes nothing behind a module: "path" becomes "path/0"."""
+    import torch
+
+    from codegen.models import linear
+
+    parent, _, name = path.rpartition("/")
+    both = torch.nn.Sequential(model.module(path), linear(torch.eye(width)))
+    setattr(model.module(parent), name, both)
 
 
-def _parameter(values):
+def _fold(norm: Any, readers: list[Any]) -> None:
+    """Move the norm's weight and bias into the linear layers that alone read it."""
+    weight = _doubles(norm.weight) / norm.unit
+    for layer in readers:
+        if norm.bias is not None:
+            bias = _doubles(layer.weight) @ _doubles(norm.bias)
+            layer.bias = _parameter(bias if layer.bias is None else bias + _doubles(layer.bias))
+        layer.weight = _parameter(_doubles(layer.weight) * weight)
+    norm.weight, norm.bias = _parameter(np.full(len(weight), norm.unit)), None
+
+
+def _turn_inputs(layer: Any, turn: _Doubles) -> None:
+    layer.weight = _parameter(_doubles(layer.weight) @ turn)
+
+
+def _turn_outputs(layer: Any, turn: _Doubles) -> None:
+    layer.weight = _parameter(turn.T @ _doubles(layer.weight))
+    if layer.bias is not None:
+        layer.bias = _parameter(turn.T @ _doubles(layer.bias))
+
+
+def _doubles(values: torch.Tensor) -> _Doubles:
+    result: _Doubles = values.detach().double().numpy()
+    return result
+
+
+def _parameter(values: _Doubles) -> torch.nn.Parameter:
     import torch
 
     return torch.nn.Parameter(torch.from_numpy(values.astype(np.float32)), requires_grad=False)
-
-
-def _d(t):
-    return t.detach().double().numpy()
-
-
-def _fold(modules, norm, readers):
-    part = modules[norm]
-    weight = _d(part.weight) / part.unit
-    for reader in readers:
-        layer = modules[reader]
-        if part.bias is not None:
-            bias = _d(layer.weight) @ _d(part.bias)
-            layer.bias = _parameter(bias + (0 if layer.bias is None else _d(layer.bias)))
-        layer.weight = _parameter(_d(layer.weight) * weight)
-    part.weight = _parameter(np.full(len(weight), part.unit))
-    part.bias = None
-
-
-def _turn_heads(modules, values, out, rng):
-    value, layer = modules[values], modules[out]
-    heads = modules[out.rpartition("/")[0]].heads
-    width = len(value.weight) // heads
-    S = np.kron(np.eye(heads), keeping_ones(width, rng))
-    value.weight = _parameter(S.T @ _d(value.weight))
-    if value.bias is not None:
-        value.bias = _parameter(S.T @ _d(value.bias))
-    layer.weight = _parameter(_d(layer.weight) @ S)
-
-
-def _turn(model, stream, rng):
-    import torch
-
-    modules = _Modules(model)
-    (width,) = modules[stream.norms[0]].weight.shape
-    R = keeping_ones(width, rng)
-    for writer in stream.writers:
-        layer = modules[writer]
-        layer.weight = _parameter(R.T @ _d(layer.weight))
-        if layer.bias is not None:
-            layer.bias = _parameter(R.T @ _d(layer.bias))
-    for norm in stream.norms:
-        if norm == stream.tied:
-            part = modules[norm]
-            back = linear(_parameter((_d(part.weight) / part.unit)[:, None] * R), None if part.bias is None else part.bias)
-            part.weight = _parameter(np.full(width, part.unit))
-            part.bias = None
-            modules[norm] = torch.nn.Sequential(part, back)
-            continue
-        for reader in model.adjacency[norm]:
-            layer = modules[reader]
-            layer.weight = _parameter(_d(layer.weight) @ R)
-    modules[stream.start] = torch.nn.Sequential(modules[stream.start], linear(_parameter(R.T)))
-    tables = {name: np.asarray(t @ R if name in stream.tables else t, np.float32) for name, t in model.tables.items()}
-    return replace(model, tables=tables)

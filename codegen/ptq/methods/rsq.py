@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RSQ: GPTQ that errs least on the frames which the decoder listens to.
+
+1. Rotate: that is quarot.py, as a transform in front of this method.
+2. While a recording is transcribed, add up what the decoder's cross-attention gives each frame,
+   over layers, heads and steps: a frame of silence or padding gets next to nothing.
+3. Scale: a frame's weight r goes from LEAST_WEIGHT, at the least that any frame of the recording
+   got, to 1 at the most, in proportion.
+4. The moments of what frames multiply, in the encoder and in the cross graph, are the sum of
+   (r x)^T (r x) over their rows x. Those of the decoder, whose rows are steps, are as for GPTQ.
+5. Quantize: as gptq.py does, with these moments.
+
+The paper's tokens are those of a decoder alone, and their weight is what later tokens of a layer's
+own attention give them; here what is heard has its weight from who listens.
+Source: Y.-L. Sung et al., RSQ: Learning from Important Tokens Leads to Better Quantized LLMs, 2025
+(arXiv 2503.01820), section 4: attention concentration, linearly mapped to a least weight .. 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.ptq.methods import gptq
+
+#: Tells the caller that moments are wanted, and so recordings.
+NEEDS_MOMENTS = True
+#: Tells the caller that the moments are those of weighed frames.
+LEAST_WEIGHT = 0.1
+
+
+def quantize(
+    weight: NDArray[np.float32],
+    bits: int,
+    block_size: int,
+    moments: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Integers (out, in) and scales (out, blocks) of a weight (out, in), moments (in, in)."""
+    return gptq.quantize(weight, bits, block_size, moments)
