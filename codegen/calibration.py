@@ -59,7 +59,8 @@ def transformed(
             notify(f"looking at the inputs of linear layers over {len(recordings)} recordings")
             observed = observe(model, recordings)
         notify(f"transforming the model by {name}")
-        model = plugins(METHODS)[name].transform(model, observed, recipe)
+        kept = recipe.keeping(model.int8_scopes)
+        model = plugins(METHODS)[name].transform(model, observed, kept)
     return model
 
 
