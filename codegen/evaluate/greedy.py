@@ -22,7 +22,7 @@ All figures come from the decoding rule in package.json, whose keys wiring.py li
     dropped: a passage of repeat_tokens tokens or more ends it when said a second time, a shorter
     one when it fills 2 * repeat_tokens. This is looked at after each token, the smallest P first.
     After the last step of rule 4, which cuts a passage short, m(P) >= repeat_tokens is enough.
-    docs/adr/0012-a-sentence-is-said-once.md says why.
+    docs/adr/0013-a-sentence-is-said-once.md says why.
 7.  The text is the tokens' bytes, joined; spaces in front and behind are dropped. In Python, bytes
     that are not UTF-8 become U+FFFD; the C gives the bytes.
 """

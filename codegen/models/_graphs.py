@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: What every encoder-decoder hears.
 SAMPLE_RATE_HZ = 16000
-#: A passage of so many tokens is not said twice; docs/adr/0012-a-sentence-is-said-once.md says why.
+#: A passage of so many tokens is not said twice; docs/adr/0013-a-sentence-is-said-once.md says why.
 GUARD = {"repeat_tokens": 8}
 #: What static8 leaves at int16; docs/adr/0011-min-max-ranges-and-int16-by-scope.md says why.
 INT16_SCOPES = (
