@@ -80,7 +80,7 @@ def test_the_function_stays(subject: Subject, name: str, form: tuple[int, int]) 
     assert decibels(before, _logits(made)) > 100
     assert np.array_equal(before, _logits(model)), "the model that was given has changed"
     weights = [m.module("cross/layers/0/key").weight.numpy() for m in (model, made)]
-    assert not np.array_equal(*weights), "nothing was done"
+    assert name not in SEARCHING or not np.array_equal(*weights), "nothing was done"
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from codegen.registry import plugins
 if TYPE_CHECKING:
     from codegen.models import SpeechModel
     from codegen.ptq.observe import Observations, Observed
-    from codegen.ptq.recipe import Recipe
+    from codegen.ptq.recipe import Recipe, Rule
 
 Floats = NDArray[np.float32]
 #: Candidates that are rounded by the recipe's own method, which may be slow.
@@ -93,19 +93,36 @@ class Group:
         return sum(self._relative_error(path, change, method) for path in self.readers)
 
     def _relative_error(self, path: str, change: Change, method: str) -> float:
-        rule, weight, seen = self.recipe.for_linear(path), self.weight(path), self.seen
-        block_size = rule.block_size or 0
-        if weight.shape[1] % (block_size or 1):
-            block_size = 0  # what does not fit is refused once the graph is exported
-        scaled, rows = weight * change.scales, (seen.rows - change.shifts) / change.scales
-        integers, steps = plugins(METHODS)[method].quantize(
-            scaled, rule.weight_bits, block_size, changed_moments(seen, change)
+        weight, seen = self.weight(path), self.seen
+        wrong = squared_error(
+            weight * change.scales,
+            (seen.rows - change.shifts) / change.scales,
+            changed_moments(seen, change),
+            self.recipe.for_linear(path),
+            method,
         )
-        blocks = integers.reshape(*steps.shape, -1) * steps[..., None]
-        made = rounded_rows(rows, str(rule.mode)) @ blocks.reshape(weight.shape).T
-        wrong = np.square(made - rows @ scaled.T).sum(dtype=np.float64)
-        power = np.square(seen.rows @ weight.T).sum(dtype=np.float64)
-        return float(wrong / max(power, np.finfo(np.float32).tiny))
+        return wrong / power(weight, seen.rows)
+
+
+def power(weight: Floats, rows: Floats) -> float:
+    """The square of a layer's outputs on rows (n, in) of its inputs, above 0."""
+    square = np.square(rows @ weight.T).sum(dtype=np.float64)
+    return max(float(square), float(np.finfo(np.float32).tiny))
+
+
+def squared_error(
+    weight: Floats, rows: Floats, moments: NDArray[np.float64], rule: Rule, method: str
+) -> float:
+    """How far a layer's outputs are off on rows (n, in) where these and its weight are rounded."""
+    block_size = rule.block_size or 0
+    if weight.shape[1] % (block_size or 1):
+        block_size = 0  # what does not fit is refused once the graph is exported
+    integers, steps = plugins(METHODS)[method].quantize(
+        weight, rule.weight_bits, block_size, moments
+    )
+    blocks = integers.reshape(*steps.shape, -1) * steps[..., None]
+    made = rounded_rows(rows, str(rule.mode)) @ blocks.reshape(weight.shape).T
+    return float(np.square(made - rows @ weight.T).sum(dtype=np.float64))
 
 
 def changed_moments(seen: Observed, change: Change) -> NDArray[np.float64]:

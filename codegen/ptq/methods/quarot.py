@@ -1,42 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """QuaRot: the residual streams and the heads' values turned, so that no channel stands out.
 
-1. Put a matrix of its own, at first the identity, behind what begins a stream, a GELU or the rows
+1. A head's values v become v S, with S orthogonal, and the layer that reads their mix has W S.
+2. Put a matrix of its own, at first the identity, behind what begins a stream, a GELU or the rows
    of words, and one in front of the head, which keeps the weights that it has in common with the
    embedding. These matrices keep 8 bits.
-2. Fold each norm's weight and bias into the linear layers that alone read it.
-3. A stream's rows x become x R, with R orthogonal and R 1 = 1. A norm without weight and bias then
+3. Fold the weights and biases of the stream's norms into the linear layers that alone read them.
+4. A stream's rows x become x R, with R orthogonal and R 1 = 1. A norm without weight and bias then
    gives norm(x) R, since R leaves both the mean that it takes off and the length that it divides by
-   as they are. R is C^T P C: C is the orthonormal cosine transform, whose first row is constant,
-   and P a permutation, with signs, of all rows but the first.
-4. What writes the stream gives R^T y instead: weights and biases of linear layers, rows of tables.
-5. What reads it behind a norm has W R instead of W.
-6. A head's values v become v S, S another such matrix, and the layer that reads their mix has W S.
+   as they are. R, and S, is C^T P C: C is the orthonormal cosine transform, whose first row is
+   constant, and P a permutation, with signs, of all rows but the first.
+5. What writes the stream gives R^T y instead: weights and biases of linear layers, rows of tables.
+   What reads it behind a norm has W R instead of W.
+6. Keep step 1 of an attention, and steps 2 to 5 of a stream, where these layers err less in sum,
+   rounded by the recipe's own method, relative to their outputs.
 
 Left as they are: queries and keys, since rotary positions stand between them and their product, and
 what follows a GELU or a gate, which the paper turns at run time.
 Source: S. Ashkboos et al., QuaRot: Outlier-Free 4-Bit Inference in Rotated LLMs, NeurIPS 2024
 (arXiv 2404.00456), section 4, stage 1. There the norms are RMSNorm and the matrices Hadamard's,
-which do not keep 1, and which not every width has.
+which do not keep 1, and which not every width has; and all is turned.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codegen.models import SpeechModel, Stream
-from codegen.ptq.observe import Observations
+from codegen.ptq.methods import _equivalent
 
 if TYPE_CHECKING:
     import torch
 
+    from codegen.ptq.observe import Observations, Observed
     from codegen.ptq.recipe import Recipe
 
-NEEDS_OBSERVATIONS = False
 #: Of the permutations and signs.
 _SEED = 240400456
 
@@ -44,31 +47,100 @@ _Doubles = NDArray[np.float64]
 
 
 def transform(model: SpeechModel, observed: Observations, recipe: Recipe) -> SpeechModel:
-    """The model with its streams and its heads' values turned; `observed` is not looked at."""
-    made = model.copied()
-    for stream in made.streams:
-        made = _bounded(made, stream)
-    for norm in (norm for stream in made.streams for norm in stream.norms):
-        _fold(made.module(norm), [made.module(reader) for reader in made.adjacency[norm]])
-    rng = np.random.default_rng(_SEED)
-    for values, reader in made.mixes.items():
-        heads = made.module(reader.rpartition("/")[0]).heads
-        writer = made.module(values)
-        turn = keeping_ones(len(writer.weight) // heads, rng)
+    """The model with streams and heads' values turned where their layers err less for it."""
+    inputs = {path: _Inputs(seen.rows, seen.moments) for path, seen in observed.items()}
+    state, rng = _State(model.copied(), inputs), np.random.default_rng(_SEED)
+    judge = _Judge(model, observed, recipe)
+    for values, reader in model.mixes.items():
+        heads = model.module(reader.rpartition("/")[0]).heads
+        turn = keeping_ones(len(model.module(values).weight) // heads, rng)
         every = np.kron(np.eye(heads), turn).astype(np.float64)
-        _turn_outputs(writer, every)
-        _turn_inputs(made.module(reader), every)
-    tables = dict(made.tables)
-    for stream in made.streams:
-        turn = keeping_ones(len(made.module(stream.norms[0]).weight), rng)
-        for path in stream.writers:
-            _turn_outputs(made.module(path), turn)
-        for norm in stream.norms:
-            for path in made.adjacency[norm]:
-                _turn_inputs(made.module(path), turn)
-        turned = {name: tables[name].astype(np.float64) @ turn for name in stream.tables}
-        tables |= {name: rows.astype(np.float32) for name, rows in turned.items()}
-    return replace(made, tables=tables)
+        state = judge.better(state, _with_values(state, values, reader, every), (values, reader))
+    for stream in model.streams:
+        turn = keeping_ones(len(model.module(stream.norms[0]).weight), rng)
+        readers = [path for n in stream.norms if n != stream.tied for path in model.adjacency[n]]
+        layers = (*stream.writers, *readers)
+        state = judge.better(state, _with_stream(state, stream, turn, observed), layers)
+    return state.model
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """Rows (n, in) that a layer is fed, and moments (in, in) of all of them."""
+
+    rows: NDArray[np.float32]
+    moments: _Doubles
+
+    def turned(self, turn: _Doubles) -> _Inputs:
+        """The rows times a matrix."""
+        return _Inputs((self.rows @ turn).astype(np.float32), turn.T @ self.moments @ turn)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A model on the way, and what its layers are fed."""
+
+    model: SpeechModel
+    inputs: Mapping[str, _Inputs]
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """Compares states of a model, as it was when it was observed, by a recipe's rounding."""
+
+    model: SpeechModel
+    observed: Observations
+    recipe: Recipe
+
+    def better(self, one: _State, other: _State, layers: Sequence[str]) -> _State:
+        """The one in which layers err less in sum; the first of equals."""
+        before, after = (sum(self.error(each, path) for path in layers) for each in (one, other))
+        return other if after < before else one
+
+    def error(self, state: _State, path: str) -> float:
+        """A layer's squared error, relative to its outputs."""
+        seen, weight = state.inputs[path], state.model.module(path).weight.numpy()
+        rule, method = self.recipe.for_linear(path), self.recipe.method
+        wrong = _equivalent.squared_error(weight, seen.rows, seen.moments, rule, method)
+        first = self.model.module(path).weight.numpy()
+        return wrong / _equivalent.power(first, self.observed[path].rows)
+
+
+def _with_values(state: _State, values: str, reader: str, turn: _Doubles) -> _State:
+    """A copy in which the heads' values are turned, by a matrix for all heads."""
+    model, inputs = state.model.copied(), dict(state.inputs)
+    _turn_outputs(model.module(values), turn)
+    _turn_inputs(model.module(reader), turn)
+    inputs[reader] = inputs[reader].turned(turn)
+    return _State(model, inputs)
+
+
+def _with_stream(state: _State, stream: Stream, turn: _Doubles, observed: Observations) -> _State:
+    """A copy in which a stream is turned."""
+    model, inputs = state.model.copied(), dict(state.inputs)
+    model, stream = _bounded(model, stream)
+    for norm in stream.norms:
+        module, readers = model.module(norm), model.adjacency[norm]
+        for path in set(readers) & set(observed):
+            inputs[path] = _unscaled(observed[path], module).turned(turn)
+        _fold(module, [model.module(path) for path in readers])
+        for path in readers:
+            _turn_inputs(model.module(path), turn)
+    for path in stream.writers:
+        _turn_outputs(model.module(path), turn)
+    turned = {name: model.tables[name].astype(np.float64) @ turn for name in stream.tables}
+    tables = {name: rows.astype(np.float32) for name, rows in turned.items()}
+    return _State(replace(model, tables={**model.tables, **tables}), inputs)
+
+
+def _unscaled(seen: Observed, norm: Any) -> _Inputs:
+    """What readers are fed once the norm has neither weight nor bias; 0 where its weight is 0."""
+    weight = _doubles(norm.weight) / norm.unit
+    bias = np.zeros(len(weight)) if norm.bias is None else _doubles(norm.bias)
+    scales = np.where(weight == 0, np.inf, weight).astype(np.float32)
+    change = _equivalent.Change(scales, bias.astype(np.float32))
+    rows = (seen.rows - change.shifts) / change.scales
+    return _Inputs(rows, _equivalent.changed_moments(seen, change))
 
 
 def keeping_ones(width: int, rng: np.random.Generator) -> _Doubles:
@@ -87,8 +159,8 @@ def keeping_ones(width: int, rng: np.random.Generator) -> _Doubles:
     return result
 
 
-def _bounded(model: SpeechModel, stream: Stream) -> SpeechModel:
-    """The model with an identity behind the stream's start and one in front of what is tied."""
+def _bounded(model: SpeechModel, stream: Stream) -> tuple[SpeechModel, Stream]:
+    """Put an identity behind the stream's start and one in front of what is tied."""
     width = len(model.module(stream.norms[0]).weight)
     adjacency, writers, norms = dict(model.adjacency), stream.writers, stream.norms
     added = [f"{path}/1" for path in (stream.start, stream.tied) if path is not None]
@@ -102,12 +174,9 @@ def _bounded(model: SpeechModel, stream: Stream) -> SpeechModel:
         adjacency[norm] = (f"{stream.tied}/1",)
         del adjacency[stream.tied]
     bounded = replace(stream, writers=writers, norms=norms, start=None, tied=None)
-    return replace(
-        model,
-        adjacency=adjacency,
-        streams=tuple(bounded if each is stream else each for each in model.streams),
-        int8_scopes=(*model.int8_scopes, *added),
-    )
+    streams = tuple(bounded if each is stream else each for each in model.streams)
+    scopes = (*model.int8_scopes, *added)
+    return replace(model, adjacency=adjacency, streams=streams, int8_scopes=scopes), bounded
 
 
 def _append(model: SpeechModel, path: str, width: int) -> None:
