@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codegen import encoder_decoder, pipeline
+from codegen import calibration, encoder_decoder, pipeline
 from codegen.emit.context import model_context
 from codegen.errors import UserError
 from codegen.evaluate.greedy import detokenized, greedy_tokens, most_steps
@@ -230,7 +230,7 @@ def test_graphs_that_do_not_fit_are_refused(
 def test_a_silent_recording_does_not_calibrate(folder: Path) -> None:
     recordings = [noise(0, 99), np.zeros(9, np.int16)]
     with pytest.raises(UserError, match="recording 1 of the calibration manifest is silent"):
-        encoder_decoder.check_audible(recordings, 1024)
+        calibration.check_audible(recordings, 1024)
 
 
 def test_a_rule_that_matches_nothing_is_refused(folder: Path) -> None:
