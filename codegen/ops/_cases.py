@@ -126,7 +126,8 @@ def blocks(rng: np.random.Generator, shape: tuple[int, int], size: int, bits: in
 
 def tamed(source: Tensor) -> Tensor:
     """`source` with scales times a power of two, so that outputs are about as large as inputs."""
-    reach = max(affine(source).scales) * (7 if source.dtype == "int4" else 127)
+    assert source.data is not None
+    reach = max(affine(source).scales) * max(1, np.abs(source.data.astype(np.int16)).max())
     factor = 2.0 ** -round(math.log2(reach * math.sqrt(source.elements / source.shape[0])))
     scales = tuple(scale * factor for scale in affine(source).scales)
     return replace(source, quantization=replace(affine(source), scales=scales))

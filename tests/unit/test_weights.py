@@ -122,9 +122,9 @@ def test_a_width_may_differ_by_layer_and_travels_as_int4() -> None:
 
 def _stored_bytes(step: Step) -> dict[str, int]:
     """Bytes of a step's constants by the last word of their names."""
-    values = [o for o in step.operands if isinstance(o, Constant)]
-    values += [v for o in step.operands if isinstance(o, Params) for _, v in o.fields]
-    return {v.name.rsplit("_", 1)[-1]: v.size_bytes for v in values if isinstance(v, Constant)}
+    fields = [v for o in step.operands if isinstance(o, Params) for _, v in o.fields]
+    stored = [each for each in (*step.operands, *fields) if isinstance(each, Constant)]
+    return {each.name.rsplit("_", 1)[-1]: each.size_bytes for each in stored}
 
 
 @pytest.mark.parametrize("bits", [4, 3, 2])
