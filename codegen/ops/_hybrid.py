@@ -32,7 +32,7 @@ from codegen.ops._weights import (
 )
 from codegen.program import Constant, Params, Row0, Rows, Scratch, Step
 
-#: Rows that share the unpacking of int4 weights: STAPES_HYBRID_ROWS of fully_connected.h.
+#: Rows that share the unpacking of weights: STAPES_HYBRID_ROWS of fully_connected.h.
 ROWS = 4
 BLOCK_SIZES = (32, 64, 128, 256)
 #: Where rows are odd: their kernel of 4 bits takes whole bytes.
