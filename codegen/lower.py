@@ -56,9 +56,10 @@ def operators_page() -> str:
     lines = [
         "# Operators",
         "",
-        "Generated from codegen/ops by `make docs`. Weights are int8 or int4 with zero point 0,",
-        "shapes are static, and a constraint that is not met is named together with the node.",
-        "float32 has the same bits on every core, and LiteRT's but for the last ones.",
+        "Generated from codegen/ops by `make docs`. Weights are integers with zero point 0, in as",
+        "few bits of flash as their values need ([packing](packing.md)); shapes are static, and a",
+        "constraint that is not met is named together with the node. float32 has the same bits on",
+        "every core, and LiteRT's but for the last ones.",
         "",
         "| operator | int8 | int16 | float32 |",
         "|---|---|---|---|",

@@ -43,13 +43,13 @@ Mode = Annotated[
     ),
 ]
 WeightBits = Annotated[
-    int | None, typer.Option(help="8 or 4 bits a weight. Default: 8.", show_default=False)
+    int | None, typer.Option(help="8, 4, 3 or 2 bits a weight. Default: 8.", show_default=False)
 ]
 BlockSize = Annotated[
     int | None,
     typer.Option(
-        help="Weights that share a scale: 32, 64 or 128 (dynamic8 with 4 bits), or 0 for all of a "
-        "channel. Default: 0.",
+        help="Weights that share a scale: 32, 64 or 128 (dynamic8, with 4 bits or fewer), or 0 for "
+        "all of a channel. Default: 0.",
         show_default=False,
     ),
 ]

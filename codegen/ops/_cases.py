@@ -96,30 +96,38 @@ def weights(
     axis: int,
     per_channel: bool = True,
     dtype: str = "int8",
+    bits: int | None = None,
 ) -> Tensor:
-    """int8 weights in -127 ... 127 or int4 in -8 ... 7, one scale a channel along `axis`, or one
-    for all."""
+    """Weights of 8, 4 or 2 bits, as the type, or of `bits`; one scale a channel along `axis`, or
+    one for all. int8 is -127 ... 127."""
     count = shape[axis] if per_channel else 1
     scales = tuple(scale(rng, 1e-3, 1e-1) for _ in range(count))
-    data = np.maximum(values(rng, shape, "int8"), -127)
-    if dtype == "int4":
-        data >>= 4
+    data = np.maximum(values(rng, shape, "int8"), -127) >> 8 - (bits or int(dtype[3:]))
     return Tensor("", shape, dtype, Quantization(scales, (0,) * count, axis), data)
 
 
-def blocks(rng: np.random.Generator, shape: tuple[int, int], size: int) -> Tensor:
-    """int4 weights in blocks of `size`, with scales that float16 and bfloat16 share."""
+def narrow_form(rng: np.random.Generator) -> tuple[str, int]:
+    """A type of weights, and how many of its bits they use."""
+    form: tuple[str, int] = choice(
+        rng, ("int4", 4), ("int4", 3), ("int4", 2), ("int8", 4), ("int8", 3), ("int8", 2)
+    )
+    return form
+
+
+def blocks(rng: np.random.Generator, shape: tuple[int, int], size: int, bits: int = 4) -> Tensor:
+    """int4 weights of `bits` in blocks of `size`, with scales that float16 and bfloat16 share."""
     count = shape[0] * shape[1] // size
     scales = tuple(
         float(rng.integers(128, 256)) * 2.0 ** -integer(rng, 9, 18) for _ in range(count)
     )
-    data = values(rng, shape, "int8") >> 4
+    data = values(rng, shape, "int8") >> 8 - bits
     return Tensor("", shape, "int4", Quantization(scales, (0,) * count, 0, size), data)
 
 
 def tamed(source: Tensor) -> Tensor:
     """`source` with scales times a power of two, so that outputs are about as large as inputs."""
-    reach = max(affine(source).scales) * (7 if source.dtype == "int4" else 127)
+    assert source.data is not None
+    reach = max(affine(source).scales) * max(1, np.abs(source.data.astype(np.int16)).max())
     factor = 2.0 ** -round(math.log2(reach * math.sqrt(source.elements / source.shape[0])))
     scales = tuple(scale * factor for scale in affine(source).scales)
     return replace(source, quantization=replace(affine(source), scales=scales))

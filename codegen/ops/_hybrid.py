@@ -23,12 +23,20 @@ from codegen.ops._operands import (
     step_name,
 )
 from codegen.ops._quantize import float_range
-from codegen.ops._weights import channel_axis, packed_weights
+from codegen.ops._weights import (
+    MATRIX_WIDTHS,
+    channel_axis,
+    matrix_header,
+    packed_weights,
+    true_bits,
+)
 from codegen.program import Constant, Params, Row0, Rows, Scratch, Step
 
-#: Rows that share the unpacking of int4 weights: STAPES_HYBRID_ROWS of fully_connected.h.
+#: Rows that share the unpacking of weights: STAPES_HYBRID_ROWS of fully_connected.h.
 ROWS = 4
 BLOCK_SIZES = (32, 64, 128, 256)
+#: Where rows are odd: their kernel of 4 bits takes whole bytes.
+_ODD_WIDTHS = (2, 3, 8)
 
 
 def is_hybrid(graph: Graph, operator: Operator) -> bool:
@@ -90,9 +98,8 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
     weights, after = input_of(graph, operator, 1), output_of(graph, operator)
     outputs, inputs = weights.shape[0], weights.shape[-1]
     size = affine(weights).block_size
-    narrow = weights.dtype == "int4"
+    bits = true_bits(graph, operator, MATRIX_WIDTHS if inputs % 2 == 0 else _ODD_WIDTHS)
     rows = after.elements // outputs
-    kind = ("w4_blocks" if size else "w4") if narrow else "w8"
     params = Params(
         f"stapes_fully_connected_{'blocks' if size else 'f32'}_params",
         (
@@ -105,14 +112,14 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
     )
     return Step(
         name=step_name(operator),
-        kernel=f"stapes_fully_connected_f32_{kind}",
-        header="stapes/fully_connected.h",
+        kernel=f"stapes_fully_connected_f32_w{bits}{'_blocks' if size else ''}",
+        header=matrix_header(bits),
         operands=(
             params,
             Row0(),
             Rows(),
             operand(graph, operator, 0),
-            packed_weights(graph, operator),
+            packed_weights(graph, operator, bits),
             bias(graph, operator),
             Scratch(),
             result(graph, operator),
@@ -120,7 +127,7 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
         reads=(operator.inputs[0],),
         writes=(operator.outputs[0],),
         rows=rows,
-        scratch_bytes=_rows_bytes(rows if narrow else 1) * inputs,
+        scratch_bytes=_scratch_bytes(rows, inputs, bits),
         macs=after.elements * inputs,
     )
 
@@ -141,9 +148,11 @@ def convolution_params(graph: Graph, operator: Operator) -> Params:
     )
 
 
-def _rows_bytes(rows: int) -> int:
-    """Bytes of scratch a column: quantized rows, and weights that ROWS rows share."""
-    return 2 * rows if rows < ROWS else 2 * ROWS + 1
+def _scratch_bytes(rows: int, inputs: int, bits: int) -> int:
+    """Quantized rows that share what is unpacked, and behind ROWS of them a row of int4 weights."""
+    together = 1 if bits == 8 else min(rows, ROWS)
+    unpacked = inputs if bits == 4 and together == ROWS else 0
+    return 2 * together * inputs + unpacked
 
 
 def range_fields(operator: Operator) -> tuple[tuple[str, float], ...]:

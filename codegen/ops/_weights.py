@@ -22,6 +22,10 @@ from codegen.program import Constant
 #: TensorType of the schema, as it stands in the option quantized_bias_type.
 _INT32, _INT64 = 2, 4
 
+_CONTAINERS = {"DEPTHWISE_CONV_2D": ("int8",), "FULLY_CONNECTED": ("int8", "int4", "int2")}
+
+#: Bits of a weight that FULLY_CONNECTED kernels read.
+MATRIX_WIDTHS = (2, 3, 4, 8)
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -32,9 +36,10 @@ def known_activation(graph: Graph, operator: Operator) -> str | None:
 
 
 def constant_weights(graph: Graph, operator: Operator) -> str | None:
-    """The weights are an int8 or int4 constant; DEPTHWISE_CONV_2D takes int8 only."""
+    """The weights are an int8 or int4 constant, in FULLY_CONNECTED also int2; DEPTHWISE_CONV_2D
+    takes int8 only."""
     weights = input_of(graph, operator, 1)
-    allowed = ("int8",) if operator.kind == "DEPTHWISE_CONV_2D" else ("int8", "int4")
+    allowed = _CONTAINERS.get(operator.kind, ("int8", "int4"))
     if weights.dtype not in allowed:
         return f"{weights.dtype} weights"
     return None if weights.data is not None else "weights that are computed"
@@ -172,22 +177,38 @@ def rescaling(graph: Graph, operator: Operator) -> tuple[Constant, Constant]:
     )
 
 
-def kernel_suffix(graph: Graph, operator: Operator) -> str:
-    """What ends a kernel's name: the activations' type, then the weights' where that is int4."""
+def true_bits(graph: Graph, operator: Operator, widths: tuple[int, ...]) -> int:
+    """The first of the ascending `widths` that holds every weight, whatever the file's type."""
+    values = matrix(graph, operator)
+    least, greatest = int(values.min()), int(values.max())
+    return next(bits for bits in widths if -(1 << bits - 1) <= least and greatest < 1 << bits - 1)
+
+
+def matrix_header(bits: int) -> str:
+    """The header of the FULLY_CONNECTED kernels that read weights of `bits` bits."""
+    return "stapes/fully_connected.h" if bits in (4, 8) else "stapes/fully_connected_packed.h"
+
+
+def kernel_suffix(graph: Graph, operator: Operator, bits: int) -> str:
+    """What ends an integer kernel's name: the activations' type, then the bits where below 8."""
     suffix = SUFFIXES[input_of(graph, operator, 0).dtype]
-    return f"{suffix}_w4" if input_of(graph, operator, 1).dtype == "int4" else suffix
+    return suffix if bits == 8 else f"{suffix}_w{bits}"
 
 
-def packed_weights(graph: Graph, operator: Operator) -> Constant:
-    """The weights in the file's order; int4 as uint8, two a byte, the low bits first."""
+def packed_weights(graph: Graph, operator: Operator, bits: int) -> Constant:
+    """The weights in the file's order: int8, or uint8 of packed bits, the low ones first.
+
+    Four bits follow each other from the first weight to the last; fewer start at a byte in each
+    row, as firmware/include/stapes/packed.h has them.
+    """
     weights: Tensor = input_of(graph, operator, 1)
     assert weights.data is not None
-    values = weights.data.reshape(-1)
-    if weights.dtype == "int8":
-        return Constant("weights", values)
-    nibbles = np.zeros(values.size + values.size % 2, np.uint8)
-    nibbles[: values.size] = values.astype(np.uint8) & 15
-    return Constant("weights", nibbles[0::2] | nibbles[1::2] << 4)
+    if bits == 8:
+        return Constant("weights", weights.data.reshape(-1))
+    rows = weights.data.reshape(1 if bits == 4 else weights.shape[0], -1)
+    fields = np.unpackbits(rows.view(np.uint8)[..., None], axis=2, count=bits, bitorder="little")
+    packed = np.packbits(fields.reshape(len(rows), -1), axis=1, bitorder="little")
+    return Constant("weights", packed.reshape(-1))
 
 
 def folded_bias(graph: Graph, operator: Operator) -> Constant:

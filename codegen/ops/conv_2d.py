@@ -31,6 +31,8 @@ KIND = "CONV_2D"
 TYPES = ("int8", "int16", "float32")
 #: Of XNNPACK, which fuses the last multiplication and addition of a float32 output.
 TOLERANCE_ULP = 4
+#: Bits of a weight that integer kernels read.
+_WIDTHS = (4, 8)
 
 
 CONSTRAINTS = (
@@ -53,6 +55,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         return _hybrid_step(graph, operator)
     before, after = input_of(graph, operator, 0), output_of(graph, operator)
     y, x = _window.axes(graph, operator)
+    bits = _weights.true_bits(graph, operator, _WIDTHS)
     lowest, highest = activation_range(after, fused_activation(operator))
     multipliers, shifts = _weights.rescaling(graph, operator)
     params = Params(
@@ -72,14 +75,14 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     )
     return Step(
         name=step_name(operator),
-        kernel=f"stapes_conv_2d_{_weights.kernel_suffix(graph, operator)}",
+        kernel=f"stapes_conv_2d_{_weights.kernel_suffix(graph, operator, bits)}",
         header="stapes/conv_2d.h",
         operands=(
             params,
             Row0(),
             Rows(),
             operand(graph, operator, 0),
-            _weights.packed_weights(graph, operator),
+            _weights.packed_weights(graph, operator, bits),
             _weights.folded_bias(graph, operator),
             result(graph, operator),
         ),
@@ -106,7 +109,7 @@ def _hybrid_step(graph: Graph, operator: Operator) -> Step:
             Row0(),
             Rows(),
             operand(graph, operator, 0),
-            _weights.packed_weights(graph, operator),
+            _weights.packed_weights(graph, operator, 8),
             _hybrid.bias(graph, operator),
             Scratch(),
             result(graph, operator),
@@ -128,9 +131,10 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         channels, filters = _cases.integer(rng, 1, 9), _cases.integer(rng, 1, 9)
         source = _cases.tensor(rng, (1, *size, channels), _cases.any_type(rng))
         floats = source.dtype == "float32"
-        form = _cases.choice(rng, "int8", "int8", "int8" if floats else "int4")
+        narrow = _cases.narrow_form(rng)
+        form = _cases.choice(rng, ("int8", 8), ("int8", 8), ("int8", 3) if floats else narrow)
         shape = (filters, *taps, channels)
-        weights = _cases.weights(rng, shape, 0, bool(rng.integers(4)), form)
+        weights = _cases.weights(rng, shape, 0, bool(rng.integers(4)), *form)
         outer = _window.output_shape(size, taps, options)
         if outer is not None and floats:
             bias = _cases.constant(rng, Tensor("", (filters,), "float32"))

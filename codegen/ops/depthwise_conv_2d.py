@@ -84,7 +84,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
             Row0(),
             Rows(),
             operand(graph, operator, 0),
-            _weights.packed_weights(graph, operator),
+            _weights.packed_weights(graph, operator, 8),
             _weights.folded_bias(graph, operator),
             result(graph, operator),
         ),

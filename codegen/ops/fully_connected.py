@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FULLY_CONNECTED: int8, int16 or float32 activations, int8 or int4 weights, per tensor or channel;
-beside float32 also in blocks."""
+"""FULLY_CONNECTED: int8, int16 or float32 activations, weights of 8, 4, 3 or 2 bits, per tensor or
+channel; beside float32 also in blocks."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ from codegen.program import Constant, Params, Row0, Rows, Step
 
 KIND = "FULLY_CONNECTED"
 TYPES = ("int8", "int16", "float32")
-#: Of XNNPACK, which fuses the last multiplication and addition, and adds blocks in its own order.
-TOLERANCE_ULP = 16
+#: Of XNNPACK, which fuses the last multiplication and addition, and adds the zero point's part of
+#: blocks apart from the rest: where the two cancel, 88 are seen in 1500 cases.
+TOLERANCE_ULP = 128
 
 
 def plain_layout(graph: Graph, operator: Operator) -> str | None:
@@ -85,6 +86,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         return _hybrid.matrix_step(graph, operator)
     before, after = input_of(graph, operator, 0), output_of(graph, operator)
     outputs, inputs = input_of(graph, operator, 1).shape
+    bits = _weights.true_bits(graph, operator, _weights.MATRIX_WIDTHS)
     lowest, highest = activation_range(after, fused_activation(operator))
     scales = np.array(_weights.real_multipliers(graph, operator)).view(np.uint64)
     params = Params(
@@ -100,14 +102,14 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     )
     return Step(
         name=step_name(operator),
-        kernel=f"stapes_fully_connected_{_weights.kernel_suffix(graph, operator)}",
-        header="stapes/fully_connected.h",
+        kernel=f"stapes_fully_connected_{_weights.kernel_suffix(graph, operator, bits)}",
+        header=_weights.matrix_header(bits),
         operands=(
             params,
             Row0(),
             Rows(),
             operand(graph, operator, 0),
-            _weights.packed_weights(graph, operator),
+            _weights.packed_weights(graph, operator, bits),
             _weights.folded_bias(graph, operator),
             result(graph, operator),
         ),
@@ -125,8 +127,8 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
         batch = _cases.choice(rng, (1,), (40,), (1, 5), (2, 3), (2, 30), (1, 2, 7))
         keep = bool(rng.integers(2))
         source = _cases.tensor(rng, (*batch, inputs), _cases.either_type(rng))
-        form = _cases.choice(rng, "int8", "int8", "int4")
-        weights = _cases.weights(rng, (outputs, inputs), 0, bool(rng.integers(2)), form)
+        form = _cases.choice(rng, ("int8", 8), ("int2", 2), _cases.narrow_form(rng))
+        weights = _cases.weights(rng, (outputs, inputs), 0, bool(rng.integers(2)), *form)
         if rng.integers(3) == 0:
             yield _hybrid_case(rng, (*batch, inputs), weights)
             continue
@@ -147,15 +149,16 @@ def cases(rng: np.random.Generator) -> Iterator[Graph]:
 
 
 def _hybrid_case(rng: np.random.Generator, shape: tuple[int, ...], weights: Tensor) -> Graph:
-    """float32 activations, every other time beside int4 weights in blocks."""
+    """float32 activations, every other time beside weights in blocks."""
     outputs, inputs = weights.shape
     if rng.integers(2):
         size, blocks = _cases.choice(rng, 32, 64, 128), _cases.integer(rng, 1, 3)
         inputs = size * blocks
-        weights = _cases.blocks(rng, (outputs, inputs), size)
+        weights = _cases.blocks(rng, (outputs, inputs), size, _cases.integer(rng, 2, 4))
     else:
-        inputs += inputs % 2
-        weights = _cases.weights(rng, (outputs, inputs), 0, bool(rng.integers(2)), weights.dtype)
+        form = _cases.choice(rng, ("int8", 8), _cases.narrow_form(rng))
+        inputs += inputs % 2 * (form[0] == "int4")
+        weights = _cases.weights(rng, (outputs, inputs), 0, bool(rng.integers(2)), *form)
     shape = (*shape[:-1], inputs)
     source = _cases.tensor(rng, shape, "float32")
     added = Tensor("", (outputs,), "float32", None, _cases.values(rng, (outputs,), "float32"))

@@ -3,8 +3,8 @@
 
 mode = "static8"          # static8: int8 activations; static16: int16 activations;
                           # dynamic8: float, quantized to int8 in front of each matrix
-weight_bits = 8           # or 4
-block_size = 0            # 0: one scale a channel; 32, 64, 128: one a block (dynamic8, 4 bits)
+weight_bits = 8           # or 4, 3, 2
+block_size = 0            # 0: one scale a channel; 32, 64, 128: one a block (dynamic8, not 8 bits)
 methods = []              # files of ptq/methods: transforms in the order in which they are applied,
                           # then at most one that chooses integers, "round" where none is named
 
@@ -32,7 +32,7 @@ METHODS = "codegen.ptq.methods"
 #: What the values of a recipe may be, its methods aside.
 _ALLOWED: Mapping[str, Callable[[], tuple[Any, ...]]] = {
     "mode": lambda: MODES,
-    "weight_bits": lambda: (8, 4),
+    "weight_bits": lambda: (8, 4, 3, 2),
     "block_size": lambda: (0, 32, 64, 128),
 }
 

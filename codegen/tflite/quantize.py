@@ -33,7 +33,7 @@ _WITH_WEIGHTS = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTE
 def quantize(
     float_bytes: bytes, samples: Iterable[Mapping[str, np.ndarray]], recipe: Recipe
 ) -> bytes:
-    """The integer .tflite file of a float one: int8 or int4 weights, int8 or int16 activations.
+    """The integer .tflite file of a float one: weights of 2 to 8 bits, int8 or int16 activations.
 
     A sample maps the tensor name of each input to a float array. Inputs and outputs of the result
     are integers, quantized as their ranges over the samples ask. Weights have one scale a channel

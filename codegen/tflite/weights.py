@@ -19,7 +19,7 @@ WEIGHED = (MATRIX, "CONV_2D")
 
 
 def float_weights(graph: Graph, operator: Operator) -> Tensor | None:
-    """The constant float32 weights of an operator that takes int8 or int4 ones, else None."""
+    """The constant float32 weights of an operator that takes integer ones, else None."""
     if operator.kind not in WEIGHED:
         return None
     tensor = graph.tensors[operator.inputs[1]]
@@ -43,10 +43,10 @@ def check_weights(graph: Graph, rules: Iterable[Rule]) -> None:
                 f'{got}; {rule.mode} supports per channel only. Use mode = "{DYNAMIC}", or'
                 " block_size = 0 in the recipe."
             )
-        if rule.weight_bits != 4:
+        if rule.weight_bits == 8:
             raise UserError(
-                f"{got}; blocks are of int4 only. Use weight_bits = 4, or block_size = 0 in the"
-                " recipe."
+                f"{got}; blocks are of 4, 3 or 2 bits. Use such weight_bits, or block_size = 0 in"
+                " the recipe."
             )
         if inputs % size:
             raise UserError(
@@ -58,9 +58,11 @@ def check_weights(graph: Graph, rules: Iterable[Rule]) -> None:
 def integer_weights(
     weights: Tensor, rule: Rule, method: str, moments: np.ndarray | None = None
 ) -> Tensor:
-    """Float weights (out, ...) as a rule's int8 or int4, a scale a channel or block of a row.
+    """Float weights (out, ...) as a rule's integers, a scale a channel or block of a row.
 
-    `moments` (in, in) are those of the inputs, where the method looks at them.
+    Fewer than 8 bits are of the type int4, whose values say how many they are; where a row of
+    dynamic8 has no whole bytes of it, of int8. `moments` (in, in) are those of the inputs, where
+    the method looks at them.
     """
     assert weights.data is not None
     bits, block_size = rule.weight_bits or 8, rule.block_size or 0
@@ -73,7 +75,8 @@ def integer_weights(
     )
     data = integers.reshape(weights.shape)
     data.flags.writeable = False
-    return replace(weights, dtype=f"int{bits}", quantization=quantization, data=data)
+    wide = bits == 8 or (rule.mode == DYNAMIC and matrix.shape[1] % 2)
+    return replace(weights, dtype="int8" if wide else "int4", quantization=quantization, data=data)
 
 
 def integer_bias(exact: Tensor, replaced: Tensor, before: Tensor, weights: Tensor) -> Tensor:

@@ -134,11 +134,10 @@ def test_text_tokens_and_logits_from_pcm(
             assert described[0] == described[1], component
 
 
-def test_dynamic8_gives_the_same_bits_on_the_host_and_the_board(
-    tmp_path: Path,
-) -> None:
+@pytest.mark.parametrize("bits", [4, 3])
+def test_dynamic8_gives_the_same_bits_on_the_host_and_the_board(tmp_path: Path, bits: int) -> None:
     save_tiny_moonshine(tmp_path / "tiny", 3)
-    made = pipeline.quantize(tmp_path / "tiny", None, Recipe("dynamic8", 4, 0, ("round_mse",)))
+    made = pipeline.quantize(tmp_path / "tiny", None, Recipe("dynamic8", bits, 0, ("round_mse",)))
     package = replace(made, vocabulary=WORDS, decoding={**made.decoding, **CHANGES["never ends"]})
     sent, found = [pcm.tobytes() for pcm in RECORDINGS], []
     for target in ("host", "mps3-an547"):

@@ -20,6 +20,10 @@ KERNELS = {
     "stapes_batch_matmul_f32",
     "stapes_conv_2d_f32_w8",
     "stapes_conv_2d_f32_weight_only",
+    "stapes_fully_connected_f32_w2",
+    "stapes_fully_connected_f32_w2_blocks",
+    "stapes_fully_connected_f32_w3",
+    "stapes_fully_connected_f32_w3_blocks",
     "stapes_fully_connected_f32_w4",
     "stapes_fully_connected_f32_w4_blocks",
     "stapes_fully_connected_f32_w8",
@@ -27,8 +31,8 @@ KERNELS = {
 
 
 def every_hybrid_operator() -> Graph:
-    """Two convolutions, the second with weights alone in int8, three matrices, a product of
-    activations."""
+    """Two convolutions, the second with weights alone in int8, a matrix of each width and form, a
+    product of activations."""
     rng = np.random.default_rng(23)
     floats = {"fused_activation_function": "NONE", "keep_num_dims": True}
     window = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "fused_activation_function": "RELU"}
@@ -58,10 +62,15 @@ def every_hybrid_operator() -> Graph:
     for weights in (
         _cases.weights(rng, (64, 32), 0),
         _cases.weights(rng, (64, 64), 0, dtype="int4"),
-        _cases.blocks(rng, (9, 64), 32),
+        _cases.blocks(rng, (64, 64), 32),
+        _cases.blocks(rng, (33, 64), 32, 3),
+        _cases.weights(rng, (30, 33), 0, bits=3),
+        _cases.weights(rng, (64, 30), 0, bits=2),
+        _cases.blocks(rng, (9, 64), 64, 2),
     ):
         channels = weights.shape[0]
-        inputs = (y, tensor(_cases.tamed(weights)), bias(channels))
+        # a bias in each would leave little of what comes in
+        inputs = (y, tensor(_cases.tamed(weights)), -1)
         y = operator("FULLY_CONNECTED", inputs, (1, 11, 1, channels), floats)
     flat = operator("RESHAPE", (y, tensor(_cases.indices([1, 11, 9]))), (1, 11, 9), {})
     y = operator("BATCH_MATMUL", (flat, flat), (1, 11, 11), {"adj_x": False, "adj_y": True})

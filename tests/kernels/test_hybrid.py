@@ -14,6 +14,7 @@ from codegen.errors import UserError
 from codegen.graph import Graph, Operator, Quantization, Tensor
 from codegen.lower import lower
 from codegen.ops import _cases, _hybrid
+from codegen.program import Constant
 from codegen.registry import plugins
 from tests.kernels.harness import SANITIZE, Runner, build_library, is_hybrid
 
@@ -95,7 +96,7 @@ def test_rows_equal_the_stated_arithmetic(library: ctypes.CDLL) -> None:
             (got,) = runner([values], stripe=int(rng.integers(1, 6)))
             wanted = expected(graph, values.reshape(-1, values.shape[-1]))
             assert got.tobytes() == (wanted + F(0)).reshape(got.shape).tobytes()
-    assert len(kernels) == 3
+    assert len(kernels) == 7
 
 
 def test_numbers_that_are_none_stay_inside_the_row(library: ctypes.CDLL) -> None:
@@ -153,6 +154,49 @@ def test_convolutions_equal_the_stated_arithmetic(library: ctypes.CDLL) -> None:
         sums = np.einsum("yxihw,ohwi->yxo", windows, weights.data.astype(np.int64)).astype(F)
         wanted = sums * scale[0, 0] * scales + bias.data
         assert got.tobytes() == wanted.tobytes()
+
+
+def packed(values: np.ndarray, bits: int) -> bytes:
+    """A row as firmware/include/stapes/packed.h has it, bit by bit."""
+    number = sum((int(v) & (1 << bits) - 1) << bits * i for i, v in enumerate(values))
+    return number.to_bytes((values.size * bits + 7) // 8, "little")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+@pytest.mark.parametrize("activations", ["float32", "int8", "int16"])
+def test_the_width_is_found_from_the_values(dtype: str, activations: str) -> None:
+    """Whatever the type; 4 bits in a run, 3 and 2 each row from a byte on."""
+    suffix = {"float32": "f32", "int8": "s8", "int16": "s16"}[activations]
+    unit = None if activations == "float32" else Quantization((1.0,), (0,))
+    ends = {(-2, 1): 2, (-3, 1): 3, (0, 2): 3, (-4, 3): 3, (-5, 3): 4, (0, 4): 4, (-8, 7): 4}
+    if dtype == "int8":
+        ends |= {(-9, 7): 8, (0, 8): 8, (-127, 127): 8}
+    for (least, greatest), bits in ends.items():
+        data = np.resize(np.array([least, greatest, 0, 1], np.int8), (3, 10))
+        weights = Tensor("", data.shape, dtype, Quantization((1.0,), (0,)), data)
+        tensors = Tensor("", (1, 10), activations, unit), weights, None
+        case = _cases.graph("FULLY_CONNECTED", tensors, Tensor("", (1, 3), activations, unit), {})
+        (step,) = lower(case, None).steps
+        narrow = "" if bits == 8 and unit else f"_w{bits}"
+        assert step.kernel == f"stapes_fully_connected_{suffix}{narrow}"
+        (stored,) = (o for o in step.operands if getattr(o, "name", "").endswith("weights"))
+        assert isinstance(stored, Constant)
+        rows = [data.reshape(-1)] if bits == 4 else list(data)
+        assert stored.values.tobytes() == b"".join(packed(row, bits) for row in rows)
+
+
+def test_a_convolution_has_four_bits_at_least() -> None:
+    rng = np.random.default_rng(15)
+    found = set()
+    for case in islice(plugins("codegen.ops")["conv_2d"].cases(rng), 200):
+        data = case.tensors[1].data
+        assert data is not None
+        (step,) = lower(case, None).steps
+        narrow = -8 <= data.min() <= data.max() <= 7
+        if case.tensors[0].dtype != "float32":
+            assert step.kernel.endswith("_w4") == narrow
+            found.add((case.tensors[1].dtype, narrow))
+    assert found == {("int8", False), ("int8", True), ("int4", True)}
 
 
 def test_a_filter_of_one_tap_is_a_matrix() -> None:

@@ -8,13 +8,15 @@ import pytest
 
 from codegen.errors import StapesError
 from codegen.graph import Graph, Operator, Quantization, Tensor
+from codegen.ptq.methods import _grid
 from codegen.ptq.recipe import METHODS, methods_with
 from codegen.registry import plugins
 from codegen.tflite.read import read
 from codegen.tflite.write import write
 
-FORMS = [(8, 0), (4, 0), (4, 32), (4, 64), (4, 128)]
-LIMITS = {8: (-127, 127), 4: (-8, 7)}
+NARROW = (4, 3, 2)
+FORMS = [(8, 0), *((bits, size) for bits in NARROW for size in (0, 32, 64, 128))]
+LIMITS = {8: (-127, 127), 4: (-8, 7), 3: (-4, 3), 2: (-2, 1)}
 
 
 def _weights(seed: int) -> np.ndarray:
@@ -79,7 +81,19 @@ def test_the_searched_scale_never_errs_more_than_plain_rounding(bits: int, block
         )
         assert (searched <= plain).all()
         better += int((searched < plain).sum())
-    assert bits == 8 or better > 100, "with 4 bits clipping pays"
+    assert bits == 8 or better > 100, "with fewer bits clipping pays"
+
+
+@pytest.mark.parametrize("block_size", [0, 32])
+@pytest.mark.parametrize("bits", NARROW)
+def test_the_search_goes_as_far_as_pays(bits: int, block_size: int) -> None:
+    weight = np.random.default_rng(4).standard_normal((20, 1024)).astype(np.float32)
+    searched = plugins(METHODS)["round_mse"].quantize(weight, bits, block_size)
+    values = _grid.blocks(weight, block_size)
+    shrunk = [_grid.widest(values, bits) * np.float32(f) for f in np.linspace(0.02, 1, 50)]
+    tried = [(_grid.rounded(values, scales, bits), scales) for scales in shrunk]
+    least = np.min([_error(weight, *each) for each in tried], axis=0)
+    assert _error(weight, *searched).sum() < 1.02 * least.sum()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (2, 32), (7, 33)])

@@ -10,6 +10,8 @@ import pytest
 
 from codegen.errors import UserError
 from codegen.graph import Graph, Operator, Tensor
+from codegen.lower import lower
+from codegen.program import Constant, Params, Step
 from codegen.ptq.methods import gptq, round_mse
 from codegen.ptq.methods import round as plain
 from codegen.ptq.moments import WatchedMoments
@@ -17,7 +19,7 @@ from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite.dynamic import quantize_weights
 from codegen.tflite.quantize import operator_names, quantize, quantize_ranges
 from codegen.tflite.read import read
-from codegen.tflite.weights import check_weights
+from codegen.tflite.weights import check_weights, integer_weights
 from codegen.tflite.write import write
 
 _RNG = np.random.default_rng(2)
@@ -104,6 +106,51 @@ def test_dynamic8_stays_close_to_the_floats() -> None:
         assert np.abs(got - wanted).max() < 0.04 * np.abs(wanted).max()
 
 
+def test_a_width_may_differ_by_layer_and_travels_as_int4() -> None:
+    """One model of 3 bits in blocks, 2 bits a channel: int4 in the file, true widths in flash."""
+    recipe = Recipe("dynamic8", 3, 32, ("round_mse",), (Rule("head", None, 2, 0),))
+    (graph,) = read(quantize_weights(_float_model(), recipe))
+    stored = [graph.tensors[operator.inputs[1]] for operator in graph.operators[-2:]]
+    _is(stored[0], round_mse.quantize(UP, 3, 32), "int4")
+    _is(stored[1], round_mse.quantize(HEAD, 2, 0), "int4")
+    _, up, head = lower(graph, None).steps
+    assert up.kernel == "stapes_fully_connected_f32_w3_blocks"
+    assert head.kernel == "stapes_fully_connected_f32_w2"
+    assert _stored_bytes(up) == {"weights": 40 * 64 * 3 // 8, "scales": 2 * 40 * 2, "bias": 4 * 40}
+    assert _stored_bytes(head) == {"weights": 8 * 40 * 2 // 8, "scales": 4 * 8, "bias": 4 * 8}
+
+
+def _stored_bytes(step: Step) -> dict[str, int]:
+    """Bytes of a step's constants by the last word of their names."""
+    fields = [v for o in step.operands if isinstance(o, Params) for _, v in o.fields]
+    stored = [each for each in (*step.operands, *fields) if isinstance(each, Constant)]
+    return {each.name.rsplit("_", 1)[-1]: each.size_bytes for each in stored}
+
+
+@pytest.mark.parametrize("bits", [4, 3, 2])
+def test_rows_of_half_bytes_travel_as_int8(bits: int) -> None:
+    """In dynamic8: LiteRT takes int4 rows of even length there, and any beside integers."""
+    odd = Tensor("w", (5, 7), "float32", None, np.ascontiguousarray(UP[:5, :7]))
+    for mode, dtype in {"dynamic8": "int8", "static16": "int4"}.items():
+        _is(
+            integer_weights(odd, Rule("", mode, bits, 0), "round"),
+            plain.quantize(np.ascontiguousarray(UP[:5, :7]), bits, 0),
+            dtype,
+        )
+
+
+@pytest.mark.parametrize("bits", [3, 2])
+@pytest.mark.parametrize(("mode", "suffix"), [("static8", "s8"), ("static16", "s16")])
+def test_static_modes_take_fewer_bits(mode: str, suffix: str, bits: int) -> None:
+    (graph,) = read(quantize(_float_model(), _samples(), Recipe(mode, bits)))
+    found = _weights(graph)
+    _is(found["stem"], plain.quantize(STEM.reshape(64, -1), bits, 0), "int4")
+    _is(found["head"], plain.quantize(HEAD, bits, 0), "int4")
+    kernels = [step.kernel for step in lower(graph, None).steps]
+    matrix = f"stapes_fully_connected_{suffix}_w{bits}"
+    assert kernels == [f"stapes_conv_2d_{suffix}_w4", matrix, matrix]
+
+
 @pytest.mark.parametrize(("mode", "bias"), [("static8", "int32"), ("static16", "int64")])
 def test_static_modes_take_int4_and_methods(mode: str, bias: str) -> None:
     recipe = Recipe(mode, 4, 0, ("round_mse",), (Rule("head", weight_bits=8),))
@@ -187,7 +234,10 @@ def test_rounding_is_what_the_quantizer_does_by_itself(mode: str) -> None:
             {"mode": "static16", "weight_bits": 4, "block_size": 32},
             "FULLY_CONNECTED 'up': weight is int4 in blocks of 32; static16 supports per channel",
         ),
-        ({"weight_bits": 8, "block_size": 32}, "int8 in blocks of 32; blocks are of int4 only"),
+        (
+            {"weight_bits": 8, "block_size": 32},
+            "int8 in blocks of 32; blocks are of 4, 3 or 2 bits",
+        ),
         (
             {"weight_bits": 4, "block_size": 64},
             "FULLY_CONNECTED 'head': weight is int4 in blocks of 64; its rows of 40 weights",

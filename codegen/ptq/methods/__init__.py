@@ -2,12 +2,13 @@
 """Methods of quantizing weights, one file each: some choose integers, some change the model first.
 
 Those that round have quantize(weight, bits, block_size, moments) -> (integers, scales): weight
-(out, in) float32, bits 8 or 4, block_size 0 for one scale a row or the length of the blocks that a
-row is cut into; moments (in, in) float64, X^T X of the rows X that calibration multiplied with the
-weight, or None; integers (out, in) int8 and scales (out, 1) or (out, blocks) float32, so that
-weight is about integers * scales, with no zero point. A method with NEEDS_MOMENTS = True is given
-moments for the weights of matrices, which takes recordings; others always get None. One with a
-LEAST_WEIGHT gets those of frames that are weighed, from that to 1, by what the decoder attends to.
+(out, in) float32, bits 8, 4, 3 or 2, block_size 0 for one scale a row or the length of the blocks
+that a row is cut into; moments (in, in) float64, X^T X of the rows X that calibration multiplied
+with the weight, or None; integers (out, in) int8 and scales (out, 1) or (out, blocks) float32, so
+that weight is about integers * scales, with no zero point. A method with NEEDS_MOMENTS = True is
+given moments for the weights of matrices, which takes recordings; others always get None. One with
+a LEAST_WEIGHT gets those of frames that are weighed, from that to 1, by what the decoder attends
+to.
 
 Equivalent transforms have transform(model, observed, recipe) -> model: a SpeechModel of the same
 float function, with modules of its own, whose weights round better; the given one is left as it is.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The grid that integers and scales of weights lie on, the same for every method.
 
-int8 is -127 .. 127, as the LiteRT 8-bit quantization specification asks of weights. int4 is
--8 .. 7: all of what four bits hold, which the kernels take. Where a block's largest magnitude is
-negative, its step may be an eighth of it instead of a seventh.
+int8 is -127 .. 127, as the LiteRT 8-bit quantization specification asks of weights. Fewer bits are
+all of what they hold, which the kernels take: -8 .. 7, -4 .. 3, -2 .. 1. Where a block's largest
+magnitude is negative, the step of int4 may be an eighth of it instead of a seventh.
 
 LiteRT stores the scales of blocks as float16, and XNNPACK keeps their bfloat16; scales of blocks
 are values of both, so that every reader multiplies by the same number.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from codegen.errors import StapesError
 
 Floats = NDArray[np.float32]
-_LIMITS = {8: (-127, 127), 4: (-8, 7)}
+_LIMITS = {8: (-127, 127), 4: (-8, 7), 3: (-4, 3), 2: (-2, 1)}
 #: The largest number that is a bfloat16 and a float16.
 _LARGEST = np.float32(65280)
 

@@ -3,7 +3,8 @@
 
 1. Cut each row of the weight into blocks, or take it whole.
 2. Begin with the least scale that clips nothing of the block.
-3. Shrink it step by step to half of that; what lies beyond the integers is clipped.
+3. Shrink it step by step, to half of that, with 3 bits to 0.3, with 2 bits to 0.1; what lies beyond
+   the integers is clipped.
 4. Keep of all these scales the one whose integers have the least sum of squared errors, the
    first of equals.
 5. Each weight becomes the integer nearest to it in units of that scale.

@@ -6,9 +6,9 @@ becomes the integer nearest to it in units of its scale; only the scales know of
 
 1. Begin with the scales of round_mse.py, an error's square counting as much as its column's entry
    on the diagonal of H.
-2. From a row's first block to its last: try the scales that round_mse.py tries, from the one that
-   clips nothing to half of it, while the row's other blocks stay as they are. Keep the one at which
-   the row errs least, the present one where none is better.
+2. From a row's first block to its last: try the scales that round_mse.py tries, while the row's
+   other blocks stay as they are. Keep the one at which the row errs least, the present one where
+   none is better.
 3. Repeat step 2 until no scale changes, SWEEPS times at most.
 4. Of this, of round.py and of round_mse.py, each row keeps what errs least.
 
@@ -59,7 +59,9 @@ def _descended(
 ) -> _grid.Floats:
     """Steps 2 and 3: better scales (rows, blocks) of blocks (rows, blocks, values)."""
     widest, rows, length = _grid.widest(values, bits), len(values), values.shape[2]
-    tried = [_grid.stored(widest * np.float32(factor), block_size) for factor in _search.SHRINK]
+    tried = [
+        _grid.stored(widest * np.float32(factor), block_size) for factor in _search.SHRINK[bits]
+    ]
     scales, wrong = scales.copy(), _wrong(values, scales, bits)
     for _ in range(SWEEPS):
         before = scales.copy()
