@@ -36,13 +36,14 @@ ALSO = {
     "models": {"frontend"},
     "ptq": {"models"},
     "tflite": {"ptq"},
+    "analyze": ROOMS | {"encoder_decoder", "measure"},
     "emit": ROOMS,
     "encoder_decoder": ROOMS,
     "measure": ROOMS | {"encoder_decoder"},
     "pipeline": ROOMS | {"emit", "encoder_decoder", "lower", "measure"},
     "native": ROOMS | {"emit", "measure", "pipeline"},
     "build": ROOMS | {"emit", "measure", "pipeline"},
-    "cli": ROOMS | {"build", "emit", "lower", "measure", "native", "pipeline"},
+    "cli": ROOMS | {"analyze", "build", "emit", "lower", "measure", "native", "pipeline"},
     "__main__": {"cli"},
 }
 HEAVY = {"torch", "transformers", "litert_torch", "ai_edge_quantizer", "safetensors"} | {
