@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
+from itertools import groupby
 
 from codegen.report.figures import clean, points
 from codegen.report.layers import Layer, LayersReport, Row, finite
@@ -19,8 +20,10 @@ from codegen.report.layers_text import bits, figure, interval
 STYLE = """
 .plot text { font: 11px ui-sans-serif, system-ui, -apple-system, "Segoe UI", sans-serif;
   fill: var(--map-ink, #5f6773); }
+.plot .head { fill: var(--ink, #1b2330); font-size: 13px; font-weight: 600; }
 .plot .strong { fill: var(--ink, #1b2330); }
 .plot .grid { stroke: var(--map-grid, #8a93a033); stroke-width: 1; }
+.plot .normal { stroke: var(--map-ink, #5f6773); stroke-dasharray: 3 4; opacity: 0.7; }
 .plot .axis { stroke: var(--map-ink, #5f6773); stroke-width: 1; }
 .plot .b8 { fill: #2f8f83; } .plot .b4 { fill: #4f7cc4; } .plot .b3 { fill: #c9822b; }
 .plot .b2 { fill: #b9545c; }
@@ -35,21 +38,22 @@ STYLE = """
 """
 
 _WIDTH, _LEFT, _RIGHT = 1000, 44, 12
-_CELL, _GAP = 15, 14
-_PLOT, _TOP, _LABELS, _BETWEEN = 110, 10, 44, 16
+_CELLS, _GAP = range(15, 27), 14
+_PLOT, _TOP, _LABELS, _HEADING = 110, 14, 58, 22
 _LETTER = 6.0  # of 11 px text, about
 _LABEL = 15
 _LINE = 19
 #: Layers whose effect on WER is drawn.
-MOST_EFFECTS = 40
+MOST_EFFECTS = 30
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Layers of one role; `line` and `x` say where the first one stands."""
+    """Layers of one role, `cell` wide each; `line` and `x` say where the first one stands."""
 
     role: tuple[str, ...]
     rows: tuple[Row, ...]
+    cell: int
     line: int = 0
     x: float = 0.0
 
@@ -61,10 +65,11 @@ class _Group:
 
     @property
     def width(self) -> float:
-        return max(_CELL * len(self.rows), _LETTER * max(map(len, self.labels)))
+        return max(self.cell * len(self.rows), _LETTER * max(map(len, self.labels)))
 
 
 _NUMBER = "#"
+_NORMAL = 3.0  # the kurtosis of normal values
 
 
 def _role(name: str) -> tuple[str, ...]:
@@ -81,34 +86,41 @@ def _depth(name: str) -> str:
 
 
 def _grouped(rows: Sequence[Row]) -> list[_Group]:
-    """Groups on lines as words of a text; each first word of names begins a line."""
+    """Groups on lines as words of a text, as wide as takes no more lines."""
+    fewest, *wider = (_on_lines(rows, cell) for cell in _CELLS)
+    return [groups for groups in (fewest, *wider) if groups[-1].line == fewest[-1].line][-1]
+
+
+def _on_lines(rows: Sequence[Row], cell: int) -> list[_Group]:
+    """Groups from left to right; each first word of names begins a line."""
     roles: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         roles.setdefault(_role(row.layer.name), []).append(row)
     groups: list[_Group] = []
     line, x = 0, float(_LEFT)
-    most = (_WIDTH - _LEFT - _RIGHT) // _CELL
+    most = (_WIDTH - _LEFT - _RIGHT) // cell
     for role, alike in roles.items():
         for at in range(0, len(alike), most):
-            group = _Group(role, tuple(alike[at : at + most]))
+            group = _Group(role, tuple(alike[at : at + most]), cell)
             begins = bool(groups) and groups[-1].role[0] != role[0]
             if groups and (begins or x + group.width > _WIDTH - _RIGHT):
                 line, x = line + 1, float(_LEFT)
-            groups.append(_Group(role, group.rows, line, x))
+            groups.append(replace(group, line=line, x=x))
             x += group.width + _GAP
     return groups
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Values as heights above the foot of a line, and where a grid has its lines."""
+    """Values as heights above the foot of a line, and where a grid has its lines, one marked."""
 
     height: Callable[[float], float]
     ticks: tuple[float, ...]
+    marked: float | None = None
 
 
-#: Draws a layer around x, standing on y.
-_Draw = Callable[[Row, float, float, _Axis], Iterator[str]]
+#: Draws a layer from x on, standing on a foot, as wide as said.
+_Draw = Callable[[Row, float, float, float], Iterator[str]]
 
 
 def snr_svg(report: LayersReport) -> str:
@@ -118,8 +130,7 @@ def snr_svg(report: LayersReport) -> str:
     ticks = tuple(range(0, int(top) + 1, 10 if top <= 60 else 50))
     axis = _Axis(lambda value: _PLOT * min(max(value, 0.0), top) / top, ticks)
 
-    def draw(row: Row, x: float, foot: float, axis: _Axis) -> Iterator[str]:
-        width = _CELL - 4.0
+    def draw(row: Row, x: float, foot: float, width: float) -> Iterator[str]:
         if report.beside is not None:
             width /= 2
             yield from _bar("there", row.beside, x, foot, width, axis)
@@ -150,11 +161,11 @@ def kurtosis_svg(report: LayersReport, what: str) -> str:
     ticks = [t for t in (1, 3, 10, 30, 100, 300, 1e3, 3e3, 1e4, 1e5, 1e6) if math.log(t) <= top]
     if len(ticks) > 6:
         ticks = [t for t in ticks if t in (3, 10) or (t >= 100 and math.log10(t).is_integer())]
-    axis = _Axis(height, tuple(ticks))
+    axis = _Axis(height, tuple(ticks), _NORMAL)
 
-    def draw(row: Row, x: float, foot: float, axis: _Axis) -> Iterator[str]:
+    def draw(row: Row, x: float, foot: float, width: float) -> Iterator[str]:
         here, there = value(row.layer), None if row.beside is None else value(row.beside)
-        x += _CELL / 2 - 2
+        x += width / 2
         if here is not None and there is not None:
             old, new = foot - axis.height(there), foot - axis.height(here)
             yield f'<path class="path" d="M{x:.1f} {old:.1f}V{new:.1f}"/>'
@@ -201,25 +212,26 @@ def _svg(
     draw: _Draw,
     hint: Callable[[Row], str],
 ) -> str:
-    groups = _grouped(report.rows)
-    pitch = _TOP + _PLOT + _LABELS + _BETWEEN
-    lines = groups[-1].line + 1 if groups else 0
-    parts = [*_open(title, lines * pitch)]
-    for line in range(lines):
-        foot = line * pitch + _TOP + _PLOT
-        first = next(group for group in groups if group.line == line)
+    parts: list[str] = []
+    y, headed = 0.0, ""
+    for _, line in groupby(_grouped(report.rows), lambda group: group.line):
+        groups = list(line)
+        head = groups[0].role[0] if len(groups[0].role) > 1 else ""
+        if head not in ("", headed):
+            name = escape(clean(head, 40))
+            parts.append(f'<text class="head" x="0" y="{y + 14:g}">{name}</text>')
+            y, headed = y + _HEADING, head
+        foot = y + _TOP + _PLOT
+        y = foot + _LABELS
         parts += _grid(axis, foot, unit)
-        if len(first.role) > 1:
-            name = escape(clean(first.role[0], 40))
-            parts.append(f'<text class="strong" x="0" y="{foot + 30}">{name}</text>')
-    for group in groups:
-        foot = group.line * pitch + _TOP + _PLOT
-        parts += _labels(group, foot)
-        for place, row in enumerate(group.rows):
-            x = group.x + place * _CELL + 2
-            about = f"<title>{escape(clean(row.layer.name, 120))}: {escape(hint(row))}</title>"
-            parts += ['<g class="layer">', about, *draw(row, x, foot, axis), "</g>"]
-    return "\n".join([*parts, "</svg>"])
+        for group in groups:
+            parts += _labels(group, foot)
+            for place, row in enumerate(group.rows):
+                x = group.x + place * group.cell + 2
+                about = f"{clean(row.layer.name, 120)}: {hint(row)}"
+                parts += ['<g class="layer">', f"<title>{escape(about)}</title>"]
+                parts += [*draw(row, x, foot, group.cell - 4), "</g>"]
+    return "\n".join([*_open(title, y), *parts, "</svg>"])
 
 
 def _open(title: str, height: float) -> Iterator[str]:
@@ -233,14 +245,15 @@ def _open(title: str, height: float) -> Iterator[str]:
 def _grid(axis: _Axis, foot: float, unit: str) -> Iterator[str]:
     for tick in axis.ticks:
         y = foot - axis.height(tick)
+        kind = "normal" if tick == axis.marked else "grid"
         label = f"{tick:,.0f}" + (f" {unit}" if unit and tick == axis.ticks[-1] else "")
-        yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<path class="{kind}" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>'
         yield f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
 
 
 def _labels(group: _Group, foot: float) -> Iterator[str]:
     for place, row in enumerate(group.rows):
-        x = group.x + place * _CELL + _CELL / 2
+        x = group.x + (place + 0.5) * group.cell
         depth = _depth(row.layer.name)[-3:]
         if depth and len(group.rows) > 1:
             yield f'<text x="{x:.1f}" y="{foot + 13}" text-anchor="middle">{depth}</text>'
@@ -249,10 +262,21 @@ def _labels(group: _Group, foot: float) -> Iterator[str]:
         yield f'<text class="strong" x="{group.x + 2:.1f}" y="{y}">{escape(label)}</text>'
 
 
+def drawn_effects(report: LayersReport) -> list[Row]:
+    """The layers whose quantizing changes most of what is heard, those that cost most first."""
+
+    def change(row: Row) -> float:
+        assert row.effect is not None
+        return max(abs(row.effect.low_points), abs(row.effect.high_points))
+
+    changing = [row for row in report.by_cost if row.effect is not None and change(row)]
+    most = {row.layer.name for row in sorted(changing, key=change, reverse=True)[:MOST_EFFECTS]}
+    return [row for row in changing if row.layer.name in most]
+
+
 def effects_svg(report: LayersReport) -> str:
     """WER with one layer quantized at a time: the difference and its interval, worst first."""
-    measured = [row for row in report.by_cost if row.effect is not None]
-    rows = measured[:MOST_EFFECTS]
+    rows = drawn_effects(report)
     left, right = 270, _WIDTH - 150
     effects = [row.effect for row in rows if row.effect is not None]
     low = min([e.low_points for e in effects] + [-0.1])

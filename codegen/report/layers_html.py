@@ -8,8 +8,8 @@ from statistics import median
 
 from codegen.report._page import cards, document, section, table, text
 from codegen.report.figures import points, size
-from codegen.report.layer_plots import MOST_EFFECTS, effects_svg, kurtosis_svg, snr_svg
-from codegen.report.layers import OUTLIER_RMS, Layer, LayersReport, Row, Spread, by_error, finite
+from codegen.report.layer_plots import drawn_effects, effects_svg, kurtosis_svg, snr_svg
+from codegen.report.layers import OUTLIER_RMS, Layer, LayersReport, Row, by_error, finite
 from codegen.report.layers_text import bits, changes, figure, interval, outliers, summary
 
 
@@ -83,16 +83,16 @@ def _kurtosis(report: LayersReport) -> str:
 
 
 def _effects(report: LayersReport) -> str:
-    measured = [row for row in report.rows if row.effect is not None]
+    measured, drawn = sum(row.effect is not None for row in report.rows), drawn_effects(report)
     _, *said = summary(report)
     note = " ".join(f"{line[0].upper()}{line[1:]}." for line in said)
     note += (
         " The model is float but for the weights of one layer. Lines are 95 % intervals, paired by"
-        " clip; what is grey may be chance, and of twenty such layers one may be coloured by it."
+        " clip; those in grey hold 0. Of forty layers that cost nothing, one is red by chance."
     )
-    if len(measured) > MOST_EFFECTS:
-        note += f" The other {len(measured) - MOST_EFFECTS} layers stand in the table below."
-    return _figure(effects_svg(report)) + _note(text(note, 1000))
+    if measured > len(drawn):
+        note += f" The other {measured - len(drawn)} layers change less, or nothing."
+    return (_figure(effects_svg(report)) if drawn else "") + _note(text(note, 1000))
 
 
 def _beside(report: LayersReport, recipe: str) -> str:
@@ -111,14 +111,16 @@ def _beside(report: LayersReport, recipe: str) -> str:
 
 def _layers(report: LayersReport) -> str:
     heads = ["layer", "bits", "size", "SNR, dB"]
-    heads += [f"{whose} {what}" for whose in ("weights'", "inputs'") for what in _SPREAD]
     heads += ["WER, points", "95 % interval"] * (report.wer is not None)
-    rows = [[*_cells(row.layer), *_effect(report, row)] for row in report.by_cost]
+    heads += [f"{whose} {what}" for whose in ("weights'", "inputs'") for what in _SPREAD]
+    rows = [
+        [*_layer(row.layer), *_effect(report, row), *_spreads(row.layer)] for row in report.by_cost
+    ]
     note = (
         "Kurtosis is of all values, and behind it the median and the largest of the channels' own."
         " Peak is the largest magnitude by the root mean square (RMS). Outliers are channels that"
-        f" reach beyond {OUTLIER_RMS:g} RMS, the furthest first: output channels of weights, input"
-        " channels of inputs."
+        f" reach beyond {OUTLIER_RMS:g} RMS, and which reach furthest: output channels of weights,"
+        " input channels of inputs."
     )
     return f'<div class="small">{table(heads, rows, 1)}</div>' + _note(note)
 
@@ -126,21 +128,20 @@ def _layers(report: LayersReport) -> str:
 _SPREAD = ("kurtosis", "peak", "outliers")
 
 
-def _cells(layer: Layer) -> Iterator[str]:
+def _layer(layer: Layer) -> Iterator[str]:
     what = text(f"{layer.kind} {list(layer.shape)}")
     yield f'<code title="{what}">{text(layer.name)}</code>'
     yield bits(layer)
     yield size(layer.size_bytes)
     yield f"<b>{figure(layer.snr_db)}</b>"
+
+
+def _spreads(layer: Layer) -> Iterator[str]:
     for spread in (layer.weights, layer.inputs):
-        yield from _spread(spread)
-
-
-def _spread(spread: Spread) -> Iterator[str]:
-    own = f"{figure(spread.channel_kurtosis)}, {figure(spread.worst_kurtosis)}"
-    yield f"{figure(spread.kurtosis)} <small>{own}</small>"
-    yield figure(spread.peak)
-    yield f"<small>{outliers(spread)}</small>"
+        own = f"{figure(spread.channel_kurtosis)}, {figure(spread.worst_kurtosis)}"
+        yield f"{figure(spread.kurtosis)} <small>{own}</small>"
+        yield figure(spread.peak)
+        yield f"<small>{outliers(spread)}</small>"
 
 
 def _effect(report: LayersReport, row: Row) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from codegen.report.layers import Effect, Layer, LayersReport, Row, Spread
 from codegen.report.text import new_table
 
 _UNKNOWN = "-"
+_NAMED = 3
 _NOTE = (
     "SNR: what a layer makes of its inputs with quantized weights, against float weights. W:"
     " weights, X: inputs; kurtosis of all values together, 3 for normal ones; peak: largest"
@@ -43,12 +44,11 @@ def summary(report: LayersReport) -> Iterator[str]:
         f" {words:,} words, {clean(report.wer.normalizer, 80)}"
     )
     measured = [row for row in report.by_cost if row.effect is not None]
-    certain = [row for row in measured if row.effect and row.effect.low_points > 0]
-    names = ", ".join(clean(row.layer.name) for row in certain[:3])
-    more = f" and {len(certain) - 3} more" if len(certain) > 3 else ""
+    above = [clean(row.layer.name) for row in measured if row.effect and row.effect.low_points > 0]
+    names = ", ".join(above[:_NAMED]) + (f" and {len(above) - _NAMED} more" * (len(above) > _NAMED))
     yield (
-        f"of {len(measured)} layers quantized alone, {len(certain)} cost for certain"
-        + (f": {names}{more}" if certain else "")
+        f"of {len(measured)} layers quantized alone, {len(above) or 'none'} with an interval above"
+        f" 0{': ' * bool(above)}{names}"
     )
 
 
@@ -56,7 +56,9 @@ def _layers(report: LayersReport) -> RenderableType:
     heads = ["layer", ">bits", ">KiB", ">SNR\ndB", ">W\nkurt.", ">W\npeak", ">X\nkurt.", ">X\npeak"]
     heads += [">at"] + [">WER\npoints", ">95 %\ninterval"] * (report.wer is not None)
     shown = new_table("Layers", *heads)
-    shown.pad_edge, shown.collapse_padding = False, True
+    shown.pad_edge = False
+    for column in shown.columns[1:]:
+        column.header = Text(str(column.header))
     for row in report.by_cost:
         shown.add_row(*_cells(row.layer), *_effect(row) * (report.wer is not None))
     return shown
@@ -127,7 +129,7 @@ def interval(effect: Effect) -> str:
 
 
 def outliers(spread: Spread) -> str:
-    """The channels that are outliers, those beyond the first few as a count."""
-    named = spread.channels[: spread.outliers]
-    more = spread.outliers - len(named)
-    return " ".join(map(str, named)) + (f" +{more}" if more else "")
+    """How many channels are outliers, and the first of them."""
+    named = spread.channels[: min(spread.outliers, _NAMED)]
+    listed = ", ".join(map(str, named)) + ", …" * (spread.outliers > len(named))
+    return f"{spread.outliers} ({listed})" if named else "0"
