@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from codegen.ptq.methods import _grid
 
 #: 1.00, 0.98 ... 0.50 of the scale that clips nothing.
-_SHRINK = tuple(1 - n / 50 for n in range(26))
+SHRINK = tuple(1 - n / 50 for n in range(26))
 #: Weights that are looked at together: a candidate's arrays stay in the cache.
 _AT_ONCE = 1 << 18
 
@@ -39,7 +39,7 @@ def _best(
     widest = _grid.widest(values, bits)
     best = _grid.stored(widest, block_size)
     least = _error(values, best, bits, importance)
-    for factor in _SHRINK[1:]:
+    for factor in SHRINK[1:]:
         shrunk = _grid.stored(widest * np.float32(factor), block_size)
         error = _error(values, shrunk, bits, importance)
         better = error < least
