@@ -59,7 +59,8 @@ class Weights:
         assert quantization is not None
         scales = np.array(quantization.scales, np.float32)
         cut = integers.reshape(len(scales), -1).astype(np.float32)
-        values: np.ndarray = (cut * scales[:, None]).reshape(self.floats.shape)
+        with np.errstate(over="ignore"):
+            values: np.ndarray = (cut * scales[:, None]).reshape(self.floats.shape)
         return values
 
 

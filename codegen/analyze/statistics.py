@@ -66,16 +66,20 @@ def _known(value: float) -> float | None:
 
 def snr_db(weight: np.ndarray, quantized: np.ndarray, moments: _Doubles) -> float | None:
     """10 log10 of tr(W H W^T) / tr(E H E^T), E the error of weights W (out, in), H (in, in) the
-    second moments of the inputs; None where these make nothing of W, at most MOST_DB."""
+    second moments of the inputs; None where these make nothing of W, within +-MOST_DB."""
     signal, noise = _power(weight, moments), _power(quantized - weight, moments)
     if signal <= 0:
         return None
-    return float(10 * np.log10(signal / max(noise, signal / 10 ** (MOST_DB / 10))))
+    if noise == 0:
+        return MOST_DB
+    decibels = 10 * np.log10(signal / noise) if np.isfinite(noise) else -MOST_DB
+    return float(np.clip(decibels, -MOST_DB, MOST_DB))
 
 
 def _power(matrix: np.ndarray, moments: _Doubles) -> float:
     total = 0.0
     for at in range(0, len(matrix), _ROWS):
         rows = matrix[at : at + _ROWS].astype(np.float64)
-        total += float(np.einsum("ij,ij->", rows @ moments, rows))
+        with np.errstate(invalid="ignore", over="ignore"):  # of a stranger's scales
+            total += float(np.einsum("ij,ij->", rows @ moments, rows))
     return total

@@ -297,7 +297,8 @@ def effects_svg(report: LayersReport) -> str:
             f'y2="{height - 30}"/><text x="{x(value):.1f}" y="{height - 14}" '
             f'text-anchor="middle">{_tick(value, step)}</text>'
         )
-    parts.append(f'<text x="{right + 16}" y="{height - 14}">points of WER</text>')
+    y = height - 14
+    parts.append(f'<text x="{left - 12}" y="{y}" text-anchor="end">points of WER</text>')
     for number, row in enumerate(rows):
         parts += _effect(row, 16 + number * _LINE, left, right, x)
     return "\n".join([*parts, "</svg>"])
@@ -333,7 +334,7 @@ def _effect(
         f'x2="{x(effect.high_points):.1f}" y1="{y}" y2="{y}"/>'
     )
     yield f'<circle class="{kind}" cx="{x(effect.points):.1f}" cy="{y}" r="4"/>'
-    yield (
-        f'<text x="{right + 16}" y="{y + 4}">{points(effect.points)}'
-        f'<tspan dx="10" opacity="0.7">{figure(row.layer.snr_db)} dB</tspan></text></g>'
-    )
+    ratio = f"{figure(row.layer.snr_db)} dB"
+    yield f'<text class="strong" x="{right + 66}" y="{y + 4}" text-anchor="end">'
+    yield f"{points(effect.points)}</text>"
+    yield f'<text x="{right + 132}" y="{y + 4}" text-anchor="end">{ratio}</text></g>'

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -52,31 +52,37 @@ def summary(report: LayersReport) -> Iterator[str]:
     )
 
 
+#: Heads of columns, and what stands there of a layer.
+_COLUMNS: Mapping[str, Callable[[Layer], str]] = {
+    ">bits": lambda layer: bits(layer),
+    ">KiB": lambda layer: f"{layer.size_bytes / 1024:,.0f}",
+    ">SNR\ndB": lambda layer: figure(layer.snr_db),
+    ">W\nkurt.": lambda layer: figure(layer.weights.kurtosis),
+    ">W\npeak": lambda layer: figure(layer.weights.peak),
+    ">X\nkurt.": lambda layer: figure(layer.inputs.kurtosis),
+    ">X\npeak": lambda layer: figure(layer.inputs.peak),
+    ">at": lambda layer: str(layer.inputs.channels[0]),
+}
+#: Left out where WER takes the room.
+_WIDE = ">W\npeak"
+
+
 def _layers(report: LayersReport) -> RenderableType:
-    heads = ["layer", ">bits", ">KiB", ">SNR\ndB", ">W\nkurt.", ">W\npeak", ">X\nkurt.", ">X\npeak"]
-    heads += [">at"] + [">WER\npoints", ">95 %\ninterval"] * (report.wer is not None)
-    shown = new_table("Layers", *heads)
-    shown.pad_edge = False
-    for column in shown.columns[1:]:
-        column.header = Text(str(column.header))
+    measured = report.wer is not None
+    columns = {head: tell for head, tell in _COLUMNS.items() if not (measured and head == _WIDE)}
+    effects = (">WER\npoints", ">95 %\ninterval") if measured else ()
+    shown = new_table("Layers", "layer", *columns, *effects)
+    shown.pad_edge, shown.collapse_padding = False, True
     for row in report.by_cost:
-        shown.add_row(*_cells(row.layer), *_effect(row) * (report.wer is not None))
+        figures = (tell(row.layer) for tell in columns.values())
+        shown.add_row(Text(clean(row.layer.name)), *figures, *(_effect(row) if measured else ()))
     return shown
 
 
-def _cells(layer: Layer) -> Iterator[Text | str]:
-    yield Text(clean(layer.name))
-    yield bits(layer)
-    yield f"{layer.size_bytes / 1024:,.0f}"
-    yield figure(layer.snr_db)
-    for spread in (layer.weights, layer.inputs):
-        yield figure(spread.kurtosis)
-        yield figure(spread.peak)
-    yield str(layer.inputs.channels[0])
-
-
-def _effect(row: Row) -> tuple[str, ...]:
-    return ("", "") if row.effect is None else (points(row.effect.points), interval(row.effect))
+def _effect(row: Row) -> tuple[str, str]:
+    if row.effect is None:
+        return "", ""
+    return points(row.effect.points), interval(row.effect).replace(" to ", " ")
 
 
 def _beside(report: LayersReport, recipe: str) -> RenderableType:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def test_only_the_weights_asked_for_change(folder: Path) -> None:
     (stored,) = (w.integers for w in encoder.weights if w.name == KEY)
     assert stored.data is not None
     assert stored.quantization is not None
-    expected = stored.data * np.float32(stored.quantization.scales)[:, None]
+    expected = stored.data * np.array(stored.quantization.scales, np.float32)[:, None]
     different = [
         (old.name, new.data)
         for old, new in zip(encoder.graph.tensors, changed.tensors, strict=True)
@@ -133,7 +133,7 @@ def test_integer_modes_and_layers_by_name(folder: Path) -> None:
     shown: list[str] = []
 
     @contextmanager
-    def track(title: str, total: int) -> Iterator[AbstractContextManager[None]]:
+    def track(title: str, total: int) -> Iterator[Callable[[int], None]]:
         shown.append(f"{title} {total}")
         with untracked(title, total) as advance:
             yield advance

@@ -53,8 +53,8 @@ def test_what_costs_most_comes_first_and_unmeasured_layers_last() -> None:
     feeds = [f"decoder/{n}/feed/up" for n in (2, 1, 0)]
     assert names == [*feeds, "decoder/head", "model/out"]
     shown = lines(report())
-    assert "decoder/2/feed/up 4/32 2 18.0 3.3 7.5 3.3 7.5 12 +1.00 +0.50 to +1.50" in shown
-    assert "model/out 4/32 2 - - - - - 0" in shown
+    assert "decoder/2/feed/up 4/32 2 18.0 3.3 3.3 7.5 12 +1.00 +0.50 +1.50" in shown
+    assert "model/out 4/32 2 - - - - 0" in shown
     told = " ".join(shown)
     assert "WER 15.00 % in float, 19.00 % with all these weights quantized: +4.00 points" in told
     assert "of 3 layers quantized alone, 1 with an interval above 0: decoder/2/feed/up" in told

@@ -69,6 +69,7 @@ def test_the_error_is_that_of_the_outputs() -> None:
     assert snr_db(weight, quantized, inputs.T @ inputs) == pytest.approx(expected)
     assert snr_db(weight, weight, inputs.T @ inputs) == pytest.approx(MOST_DB)
     assert snr_db(weight, quantized, np.zeros((6, 6))) is None
+    assert snr_db(weight, weight * np.inf, inputs.T @ inputs) == -MOST_DB
 
 
 def _convolution(
@@ -137,8 +138,8 @@ def test_a_convolution_in_groups_is_refused() -> None:
     [([-2, 1], 2, 8 + 16), ([-3, 3], 3, 12 + 16), ([4, 0], 4, 16 + 16), ([-128, 0], 8, 32 + 16)],
 )
 def test_the_width_is_that_of_the_values(values: list[int], bits: int, size_bytes: int) -> None:
-    integers = np.resize(np.int8(values), (4, 8))
-    scales = np.float32([1, 2, 3, 4])
+    integers = np.resize(np.array(values, np.int8), (4, 8))
+    scales = np.array([1, 2, 3, 4], np.float32)
     quantization = Quantization(tuple(scales.tolist()), (0,) * 4)
     floats = Tensor("w", (4, 8), "float32", None, integers * scales[:, None])
     made = Weights("w", "CONV_2D", 0, floats, Tensor("w", (4, 8), "int8", quantization, integers))
@@ -147,7 +148,7 @@ def test_the_width_is_that_of_the_values(values: list[int], bits: int, size_byte
 
 
 def test_blocks_have_scales_of_their_own() -> None:
-    integers, scales = np.int8([[1, 2, 3, -8]]), (2.0, 0.5)
+    integers, scales = np.array([[1, 2, 3, -8]], np.int8), (2.0, 0.5)
     stored = Tensor("w", (1, 4), "int4", Quantization(scales, (0, 0), 0, 2), integers)
     made = Weights("w", "FULLY_CONNECTED", 0, Tensor("w", (1, 4), "float32"), stored)
     assert made.dequantized.tolist() == [[2, 4, 1.5, -4]]
