@@ -12,6 +12,7 @@ from codegen import encoder_decoder, measure
 from codegen.analyze.inputs import WatchedInputs
 from codegen.analyze.layers import FloatGraph, Weights
 from codegen.analyze.statistics import PowerSums, snr_db
+from codegen.errors import UserError
 from codegen.evaluate.greedy import is_silent, most_steps
 from codegen.evaluate.interpreter import Recognizer
 from codegen.evaluate.loop import Network
@@ -37,7 +38,7 @@ def layers(
     Raises UserError for silence, or where values are not finite.
     """
     encoder_decoder.check_audible(recordings, int(package.decoding.get("silence", 1)))
-    watched = [WatchedInputs(graph.part.float_data or b"", graph.graph) for graph in graphs]
+    watched = [_watched(graph) for graph in graphs]
     hear = _through_the_loop(package, watched) if package.wired else _alone(package, watched[0])
     rate = measure.sample_rate_hz(package)
     for number, pcm in enumerate(recordings, 1):
@@ -49,6 +50,16 @@ def layers(
         for graph, seen in zip(graphs, watched, strict=True)
         for layer in _layers(graph.weights, seen)
     )
+
+
+def _watched(graph: FloatGraph) -> WatchedInputs:
+    try:
+        return WatchedInputs(graph.part.float_data or b"", graph.graph)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"LiteRT refuses the float file of {graph.part.name}: {error}; make the package again"
+            " with `stapes quantize`"
+        ) from error
 
 
 def _through_the_loop(package: SpeechPackage, watched: Sequence[WatchedInputs]) -> Hear:

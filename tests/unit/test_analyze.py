@@ -176,6 +176,17 @@ def test_packages_without_their_own_float_graphs_are_refused(folder: Path) -> No
     other = replace(first, float_data=write(replace(graph, tensors=tensors)))
     strange = replace(package, graphs=(other, *others))
     _refused(folder, strange, "float file of encoder is not what encoder was quantized from")
+    bias = next(o for o in graph.operators if o.kind == "CONV_2D").inputs[2]
+    short = np.zeros(3, np.float32)
+    tensors = tuple(
+        replace(t, shape=(3,), data=short) if n == bias else t for n, t in enumerate(graph.tensors)
+    )
+    broken = replace(first, float_data=write(replace(graph, tensors=tensors)))
+    _refused(
+        folder,
+        replace(package, graphs=(broken, *others)),
+        "LiteRT refuses the float file of encoder",
+    )
 
 
 def test_what_a_person_gets_wrong_is_said(folder: Path) -> None:
