@@ -59,8 +59,8 @@ class _Group:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The last two words of the role."""
-        words = [word for word in self.role if word != _NUMBER]
+        """The last two words of the role, without the one that heads its lines."""
+        words = [word for word in self.role[1:] if word != _NUMBER] or [self.role[0]]
         return tuple(clean(word, _LABEL) for word in words[-2:])
 
     @property

@@ -110,7 +110,7 @@ def _beside(report: LayersReport, recipe: str) -> str:
 
 
 def _layers(report: LayersReport) -> str:
-    heads = ["layer", "bits", "size", "SNR, dB"]
+    heads = ["layer", "bits", "KiB", "SNR, dB"]
     heads += ["WER, points", "95 % interval"] * (report.wer is not None)
     heads += [f"{whose} {what}" for whose in ("weights'", "inputs'") for what in _SPREAD]
     rows = [
@@ -119,8 +119,8 @@ def _layers(report: LayersReport) -> str:
     note = (
         "Kurtosis is of all values, and behind it the median and the largest of the channels' own."
         " Peak is the largest magnitude by the root mean square (RMS). Outliers are channels that"
-        f" reach beyond {OUTLIER_RMS:g} RMS, and which reach furthest: output channels of weights,"
-        " input channels of inputs."
+        f" reach beyond {OUTLIER_RMS:g} RMS; the one in brackets reaches furthest. They are output"
+        " channels of weights, input channels of inputs."
     )
     return f'<div class="small">{table(heads, rows, 1)}</div>' + _note(note)
 
@@ -132,7 +132,7 @@ def _layer(layer: Layer) -> Iterator[str]:
     what = text(f"{layer.kind} {list(layer.shape)}")
     yield f'<code title="{what}">{text(layer.name)}</code>'
     yield bits(layer)
-    yield size(layer.size_bytes)
+    yield f"{layer.size_bytes / 1024:,.1f}"
     yield f"<b>{figure(layer.snr_db)}</b>"
 
 
@@ -147,4 +147,6 @@ def _spreads(layer: Layer) -> Iterator[str]:
 def _effect(report: LayersReport, row: Row) -> tuple[str, ...]:
     if report.wer is None:
         return ()
-    return ("", "") if row.effect is None else (points(row.effect.points), interval(row.effect))
+    if row.effect is None:
+        return "", ""
+    return points(row.effect.points), f"<small>{interval(row.effect)}</small>"

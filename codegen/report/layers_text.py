@@ -135,7 +135,5 @@ def interval(effect: Effect) -> str:
 
 
 def outliers(spread: Spread) -> str:
-    """How many channels are outliers, and the first of them."""
-    named = spread.channels[: min(spread.outliers, _NAMED)]
-    listed = ", ".join(map(str, named)) + ", …" * (spread.outliers > len(named))
-    return f"{spread.outliers} ({listed})" if named else "0"
+    """How many channels are outliers, and which of them reaches furthest."""
+    return f"{spread.outliers} ({spread.channels[0]})" if spread.outliers else "0"
