@@ -48,7 +48,7 @@ def layers(
     return tuple(
         layer
         for graph, seen in zip(graphs, watched, strict=True)
-        for layer in _layers(graph.weights, seen)
+        for layer in _layers(graph.weights, seen, graph.part.name if package.wired else "")
     )
 
 
@@ -90,7 +90,7 @@ def _alone(package: SpeechPackage, watched: WatchedInputs) -> Hear:
     return hear
 
 
-def _layers(weights: Sequence[Weights], watched: WatchedInputs) -> Iterator[Layer]:
+def _layers(weights: Sequence[Weights], watched: WatchedInputs, graph: str) -> Iterator[Layer]:
     moments, inputs = watched.moments(), watched.spreads()
     for each in weights:
         floats = np.asarray(each.floats.data, np.float32).reshape(each.floats.shape[0], -1)
@@ -99,6 +99,7 @@ def _layers(weights: Sequence[Weights], watched: WatchedInputs) -> Iterator[Laye
         quantization = each.integers.quantization
         yield Layer(
             name=each.name,
+            graph=graph,
             kind=each.kind,
             shape=each.floats.shape,
             bits=each.bits,

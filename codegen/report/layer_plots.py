@@ -58,10 +58,15 @@ class _Group:
     x: float = 0.0
 
     @property
+    def graph(self) -> str:
+        """The graph that they are of, where there are several."""
+        return self.rows[0].layer.graph
+
+    @property
     def labels(self) -> tuple[str, ...]:
-        """The last two words of the role, without the one that heads its lines."""
-        words = [word for word in self.role[1:] if word != _NUMBER] or [self.role[0]]
-        return tuple(clean(word, _LABEL) for word in words[-2:])
+        """The last two words of the role, without the graph that heads its lines."""
+        words = [word for word in self.role[bool(self.graph) :] if word != _NUMBER]
+        return tuple(clean(word, _LABEL) for word in words[-2:] or ("",))
 
     @property
     def width(self) -> float:
@@ -92,7 +97,7 @@ def _grouped(rows: Sequence[Row]) -> list[_Group]:
 
 
 def _on_lines(rows: Sequence[Row], cell: int) -> list[_Group]:
-    """Groups from left to right; each first word of names begins a line."""
+    """Groups from left to right; each graph begins a line."""
     roles: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         roles.setdefault(_role(row.layer.name), []).append(row)
@@ -102,7 +107,7 @@ def _on_lines(rows: Sequence[Row], cell: int) -> list[_Group]:
     for role, alike in roles.items():
         for at in range(0, len(alike), most):
             group = _Group(role, tuple(alike[at : at + most]), cell)
-            begins = bool(groups) and groups[-1].role[0] != role[0]
+            begins = bool(groups) and groups[-1].graph != group.graph
             if groups and (begins or x + group.width > _WIDTH - _RIGHT):
                 line, x = line + 1, float(_LEFT)
             groups.append(replace(group, line=line, x=x))
@@ -216,8 +221,8 @@ def _svg(
     y, headed = 0.0, ""
     for _, line in groupby(_grouped(report.rows), lambda group: group.line):
         groups = list(line)
-        head = groups[0].role[0] if len(groups[0].role) > 1 else ""
-        if head not in ("", headed):
+        head = groups[0].graph
+        if head != headed:
             name = escape(clean(head, 40))
             parts.append(f'<text class="head" x="0" y="{y + 14:g}">{name}</text>')
             y, headed = y + _HEADING, head

@@ -37,12 +37,14 @@ class Spread:
 class Layer:
     """A matrix or convolution with constant weights, as one package has it.
 
-    `size_bytes` is of the weights, packed, and their scales. `snr_db` is the signal-to-noise ratio
-    of what the float layer makes of its inputs with the quantized weights. Spreads are of the float
-    weights by output channel, and of the inputs that recordings gave by input channel.
+    `graph` begins the name where there are several, and is "" where there is one. `size_bytes` is
+    of the weights, packed, and their scales. `snr_db` is the signal-to-noise ratio of what the
+    float layer makes of its inputs with the quantized weights. Spreads are of the float weights by
+    output channel, and of the inputs that recordings gave by input channel.
     """
 
     name: str
+    graph: str
     kind: str
     shape: tuple[int, ...]
     bits: int

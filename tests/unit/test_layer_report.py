@@ -22,7 +22,8 @@ CONSTANT = Spread(None, None, None, None, (0,), 0)
 
 
 def layer(name: str, snr_db: float | None = 20.0, spread: Spread = SPREAD) -> Layer:
-    return Layer(name, "FULLY_CONNECTED", (8, 32), 4, 32, 2048, snr_db, spread, spread)
+    graph = name.split("/")[0]
+    return Layer(name, graph, "FULLY_CONNECTED", (8, 32), 4, 32, 2048, snr_db, spread, spread)
 
 
 def effect(points: float, half: float = 0.5) -> Effect:
@@ -100,6 +101,15 @@ def test_many_layers_wrap_and_none_leaves_the_drawing() -> None:
     assert len(bars) == 240
     assert max(float(bar.get("x", "")) + float(bar.get("width", "")) for bar in bars) < 1000
     assert len({(bar.get("x"), bar.get("y")) for bar in bars}) == 240
+
+
+def test_one_graph_has_no_heading() -> None:
+    rows = tuple(Row(replace(layer(name), graph="")) for name in ("stem/conv", "1/conv", "head"))
+    svg = snr_svg(replace(report(), rows=rows))
+    texts = [e.text for e in ElementTree.fromstring(svg).iter() if e.get("class") == "strong"]
+    assert texts == ["stem", "conv", "conv", "head"]
+    assert 'class="head"' not in svg
+    assert [e for e in ElementTree.fromstring(snr_svg(report())).iter() if e.get("class") == "head"]
 
 
 def test_a_report_without_wer_does_not_speak_of_it() -> None:
