@@ -269,7 +269,7 @@ class Transcriber:
         from codegen.evaluate.trace import Trace
 
         package, rule, spec = self.package, self.package.decoding, front_end(self.package)
-        loop, dtype = self._loop()
+        loop, dtype = self.loop()
 
         def engine(pcm: np.ndarray) -> tuple[str, bytes]:
             trace = Trace(rule["end"])
@@ -283,7 +283,7 @@ class Transcriber:
 
         return engine
 
-    def _loop(self) -> tuple[Loop, str]:
+    def loop(self) -> tuple[Loop, str]:
         """The loop over interpreters, and the type of the first graph's input."""
         from codegen.evaluate.loop import Loop
 

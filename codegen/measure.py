@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from codegen.evaluate.corpus import Clip
     from codegen.evaluate.engines import EngineFactory, Progress
     from codegen.evaluate.interpreter import Recognizer
+    from codegen.evaluate.normalize import Normalizer
     from codegen.evaluate.wer import Score, WerReport
     from codegen.frontend.log_mel import LogMel
     from codegen.report.types import Accuracy, WerRow
@@ -161,26 +162,45 @@ def measure(
     UserError for a wrong manifest or recording before anything runs.
     """
     from codegen.evaluate.corpus import digest, read_manifest
-    from codegen.evaluate.engines import transcribe
-    from codegen.evaluate.normalize import ENGLISH, PLAIN
-    from codegen.evaluate.wer import WerReport, compare, score
+    from codegen.evaluate.wer import WerReport, compare
 
     clips = read_manifest(manifest)
     sounds = read_clips(package, clips)
-    names, references = [c.name for c in clips], [c.text for c in clips]
-    # models of several graphs write as people do, with punctuation and numerals
-    normalizer = ENGLISH if package.wired else PLAIN
-    texts = transcribe(_in_pieces(package, make_engine), sounds, jobs, progress)
-    measured = score(engine, sha256_of(package), names, references, texts, normalizer)
+    made = score_of(package, clips, sounds, make_engine, engine, sha256_of(package), jobs, progress)
     compared = difference = None
     if baseline and all(graph.float_data is not None for graph in package.graphs):
         floats = recognizer(package, resolver, floats=True)
         after = None if progress is None else lambda done: progress(len(clips) + done)
-        texts = transcribe(_in_pieces(package, floats), sounds, jobs, after)
-        label = f"float, {interpreter_name(resolver)}"
-        compared = score(label, sha256_of(package, True), names, references, texts, normalizer)
-        difference = compare(measured, compared)
-    return WerReport(measured, compared, difference, normalizer.name, digest(clips))
+        label, sha256 = f"float, {interpreter_name(resolver)}", sha256_of(package, True)
+        compared = score_of(package, clips, sounds, floats, label, sha256, jobs, after)
+        difference = compare(made, compared)
+    return WerReport(made, compared, difference, normalizer(package).name, digest(clips))
+
+
+def score_of(
+    package: SpeechPackage,
+    clips: Sequence[Clip],
+    sounds: Sequence[np.ndarray],
+    make_engine: EngineFactory,
+    engine: str,
+    sha256: str,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Score:
+    """What the engine hears of the clips, whose PCM is `sounds`, beside what was said."""
+    from codegen.evaluate.engines import transcribe
+    from codegen.evaluate.wer import score
+
+    names, references = [c.name for c in clips], [c.text for c in clips]
+    texts = transcribe(_in_pieces(package, make_engine), sounds, jobs, progress)
+    return score(engine, sha256, names, references, texts, normalizer(package))
+
+
+def normalizer(package: SpeechPackage) -> Normalizer:
+    """Models of several graphs write as people do, with punctuation and numerals."""
+    from codegen.evaluate.normalize import ENGLISH, PLAIN
+
+    return ENGLISH if package.wired else PLAIN
 
 
 def accuracy(report: WerReport) -> Accuracy:

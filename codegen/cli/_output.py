@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from codegen.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -43,6 +47,24 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+def check_file(path: Path) -> None:
+    """Raise UserError where no file can come to be, before what takes long."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file to write")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path}: its folder does not exist; make it, or choose another place")
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file whole or not at all; what is there already is replaced."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_text(text, encoding="utf-8", newline="\n")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def say(text: str) -> None:

@@ -60,6 +60,14 @@ figure svg { display: block; width: 100%; min-width: 640px; height: auto; }
 .keys .state { background: var(--c4); } .keys .scratch { background: var(--c5); }
 .keys .dash { height: 0; width: 16px; border-top: 2px dashed var(--soft); border-radius: 0;
   vertical-align: middle; }
+.keys.plain { padding-left: 44px; }
+.keys .b8 { background: #2f8f83; } .keys .b4 { background: #4f7cc4; }
+.keys .b3 { background: #c9822b; } .keys .b2 { background: #b9545c; }
+.keys .there { background: #8a929c; }
+.stack { display: grid; gap: 12px; } .stack figure + h3 { margin-top: 14px; }
+.small td { font-size: 12px; padding: 5px 8px 5px 0; } .small th { padding-right: 8px; }
+.small th.n { white-space: normal; } .small small { font-size: 11px; }
+.small code { white-space: nowrap; font-size: 12px; }
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-size: 14px; }
 th { text-align: left; font-size: 12.5px; font-weight: 500; color: var(--soft); }

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 
 from codegen.memory_plan import Footprint, MemoryPlan
 from codegen.program import Program
 from codegen.report import figures
-from codegen.report._style import STYLE
+from codegen.report._page import cards, document, section, table, text
 from codegen.report.memory_map import KINDS, kind, memory_map_svg
 from codegen.report.text import difference_line
 from codegen.report.types import Accuracy, BuildReport, FileRow
@@ -22,50 +21,13 @@ _SEGMENTS = 6
 def build_html(report: BuildReport) -> str:
     """The page; the same report gives the same bytes."""
     sections = [
-        _section("Memory", _budgets(report.footprint, report.target)),
-        _section("Memory map", _maps(report.programs, report.plan)),
+        section("Memory", _budgets(report.footprint, report.target)),
+        section("Memory map", _maps(report.programs, report.plan)),
     ]
     if report.accuracy:
-        sections.insert(0, _section("Word error rate", _accuracy(report.accuracy)))
+        sections.insert(0, section("Word error rate", _accuracy(report.accuracy)))
     if report.files:
-        sections.append(_section("Written", _files(report.files)))
-    title = f"{report.name} on {report.target.title}"
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{_text(title, 200)}</title>",
-            f"<style>{STYLE}</style>",
-            "</head>",
-            "<body>",
-            "<main>",
-            *_header(report),
-            _cards(report),
-            *sections,
-            "<footer>The model that was measured and compiled has sha256 "
-            f"<code>{_text(report.sha256)}</code></footer>",
-            "</main>",
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
-
-
-def _text(text: str, length: int = 120) -> str:
-    return escape(figures.clean(text, length))
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{title}</h2>\n{body}\n</section>"
-
-
-def _header(report: BuildReport) -> Iterable[str]:
-    yield f"<header><h1>{_text(report.name)}</h1>"
+        sections.append(section("Written", _files(report.files)))
     facts = (
         report.target.title,
         f"{report.target.clock_hz / 1e6:g} MHz",
@@ -73,11 +35,14 @@ def _header(report: BuildReport) -> Iterable[str]:
         f"{figures.count(report.macs)} MACs" if report.macs else "",
         f"from {report.source}",
     )
-    yield f"<p>{' <i>·</i> '.join(_text(fact) for fact in facts if fact)}</p></header>"
+    title = f"{report.name} on {report.target.title}"
+    footer = "The model that was measured and compiled has sha256 "
+    footer += f"<code>{text(report.sha256)}</code>"
+    return document(title, report.name, facts, [_cards(report), *sections], footer)
 
 
 def _cards(report: BuildReport) -> str:
-    cards = []
+    values = []
     if report.accuracy:
         last = report.accuracy.rows[-1]
         difference = report.accuracy.difference_points
@@ -85,19 +50,15 @@ def _cards(report: BuildReport) -> str:
         if difference is not None:
             first = report.accuracy.rows[0].wer
             beside = f"{figures.points(difference)} points, was {first:.2f} %"
-        cards.append(("Word error rate", f"{last.wer:.2f} %", beside))
+        values.append(("Word error rate", f"{last.wer:.2f} %", beside))
     arena, bound = report.plan.total_bytes, report.plan.lower_bound_bytes
     over = "at the lower bound" if arena == bound else f"lower bound {figures.size(bound)}"
-    cards += [
+    values += [
         ("RAM while transcribing", figures.size(report.ram_bytes), "arena, stack, transcript"),
         ("Arena", figures.size(arena), over),
         ("Constants", figures.size(report.constant_bytes), "weights, tables, parameters"),
     ]
-    inner = "".join(
-        f'<div class="card"><h3>{_text(name)}</h3><b>{_text(value)}</b><p>{_text(beside)}</p></div>'
-        for name, value, beside in cards
-    )
-    return f'<div class="cards">{inner}</div>'
+    return cards(values)
 
 
 def _budgets(footprint: Footprint, target: Target) -> str:
@@ -114,7 +75,7 @@ def _budgets(footprint: Footprint, target: Target) -> str:
         )
         segments = "".join(
             f'<span class="c{i % _SEGMENTS}" style="width:{100 * row.size_bytes / whole:.3f}%" '
-            f'title="{_text(row.component)}: {row.size_bytes:,} bytes"></span>'
+            f'title="{text(row.component)}: {row.size_bytes:,} bytes"></span>'
             for i, row in enumerate(rows)
         )
         if total > has:
@@ -122,12 +83,12 @@ def _budgets(footprint: Footprint, target: Target) -> str:
                 f'<u style="left:{100 * has / whole:.2f}%" title="the region ends here"></u>'
             )
         legend = "".join(
-            f'<li><i class="c{i % _SEGMENTS}"></i><span>{_text(row.component)} '
-            f"<code>{_text(row.section)}</code></span><b>{figures.size(row.size_bytes)}</b></li>"
+            f'<li><i class="c{i % _SEGMENTS}"></i><span>{text(row.component)} '
+            f"<code>{text(row.section)}</code></span><b>{figures.size(row.size_bytes)}</b></li>"
             for i, row in enumerate(rows)
         )
         memory = available[region].kind if region in available else "not of the target"
-        what = f"{_text(region)} <small>{_text(memory)}</small>"
+        what = f"{text(region)} <small>{text(memory)}</small>"
         over = f' <em class="over">{figures.size(total - has)} too many</em>' if total > has else ""
         parts.append(
             f'<div class="budget"><div class="line"><h3>{what}'
@@ -135,7 +96,7 @@ def _budgets(footprint: Footprint, target: Target) -> str:
             f'{figures.percent(total, has)}{over}</p></div><div class="bar">{segments}</div>'
             f"<ul>{legend}</ul></div>"
         )
-    note = f'<p class="note">Sizes are {_text(footprint.origin)}.</p>'
+    note = f'<p class="note">Sizes are {text(footprint.origin)}.</p>'
     return '<div class="budgets">' + "\n".join(parts) + "</div>" + note
 
 
@@ -149,7 +110,7 @@ def _maps(programs: Sequence[Program], plan: MemoryPlan) -> str:
             if name in kinds
         )
         keys += '<li><i class="dash"></i>lower bound</li>'
-        title = f"<h3>{_text(program.name)}</h3>" if len(programs) > 1 else ""
+        title = f"<h3>{text(program.name)}</h3>" if len(programs) > 1 else ""
         parts.append(
             f"{title}<figure>{memory_map_svg(program, plan, number)}"
             f'<figcaption><ul class="keys">{keys}</ul></figcaption></figure>'
@@ -165,7 +126,7 @@ def _accuracy(accuracy: Accuracy) -> str:
     worst = max([row.wer for row in accuracy.rows] + [1e-9])
     rows = [
         [
-            _text(row.engine),
+            text(row.engine),
             f'<span class="wer"><span style="width:{100 * row.wer / worst:.2f}%"></span></span>'
             f"<b>{row.wer:.2f} %</b>",
             *(f"{n:,}" for n in (row.substitutions, row.deletions, row.insertions)),
@@ -175,28 +136,12 @@ def _accuracy(accuracy: Accuracy) -> str:
         for row in accuracy.rows
     ]
     heads = ["engine", "WER", "substituted", "deleted", "inserted", "words", "clips"]
-    return _table(heads, rows, 1) + f'<p class="note">{_text(difference_line(accuracy), 400)}.</p>'
+    return table(heads, rows, 1) + f'<p class="note">{text(difference_line(accuracy), 400)}.</p>'
 
 
 def _files(files: Sequence[FileRow]) -> str:
     rows = [
-        [f"<code>{_text(row.path, 200)}</code>", _text(row.what), figures.size(row.size_bytes)]
+        [f"<code>{text(row.path, 200)}</code>", text(row.what), figures.size(row.size_bytes)]
         for row in files
     ]
-    return _table(["path", "what", "size"], rows, 2)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int) -> str:
-    """A table whose columns from `numbers_from` on hold numbers; cells are HTML already."""
-
-    def cells(tag: str, row: Sequence[str]) -> str:
-        return "".join(
-            f'<{tag} class="n">{cell}</{tag}>' if i >= numbers_from else f"<{tag}>{cell}</{tag}>"
-            for i, cell in enumerate(row)
-        )
-
-    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return (
-        f'<div class="scroll"><table><thead><tr>{cells("th", heads)}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return table(["path", "what", "size"], rows, 2)

@@ -45,7 +45,7 @@ def build_view(report: BuildReport) -> RenderableType:
 
 def accuracy_view(accuracy: Accuracy) -> RenderableType:
     """WER with its parts, one engine a row."""
-    table = _table("WER", "engine", ">WER", ">sub", ">del", ">ins", ">words", ">clips")
+    table = new_table("WER", "engine", ">WER", ">sub", ">del", ">ins", ">words", ">clips")
     for row in accuracy.rows:
         table.add_row(
             Text(clean(row.engine)),
@@ -72,7 +72,7 @@ def difference_line(accuracy: Accuracy) -> str:
 
 def footprint_view(footprint: Footprint, target: Target) -> RenderableType:
     """Rows by region, each region's total against what the target has."""
-    table = _table(
+    table = new_table(
         f"Memory ({footprint.origin})", "region", "component", "section", ">bytes", ">size", ">used"
     )
     available = {region.name: region.size_bytes for region in target.regions}
@@ -111,7 +111,7 @@ def plan_view(programs: Sequence[Program], plan: MemoryPlan) -> RenderableType:
         for program, row in zip(programs, plan.placements, strict=True):
             title = f"{region}: {arena:,} bytes"
             title += f", {clean(program.name)}" if len(programs) > 1 else ""
-            table = _table(title, ">offset", ">end", ">bytes", "steps", "kind", "name")
+            table = new_table(title, ">offset", ">end", ">bytes", "steps", "kind", "name")
             here = [p for p in row if p.region == region]
             for p in sorted(here, key=lambda p: (p.first_use, p.offset_bytes, p.buffer)):
                 last = "out" if p.last_use == len(program.steps) else str(p.last_use)
@@ -125,13 +125,13 @@ def plan_view(programs: Sequence[Program], plan: MemoryPlan) -> RenderableType:
 
 def files_view(files: Sequence[FileRow]) -> RenderableType:
     """What was written where."""
-    table = _table("Written", "path", "what", ">size")
+    table = new_table("Written", "path", "what", ">size")
     for row in files:
         table.add_row(Text(clean(row.path, 200)), Text(clean(row.what)), size(row.size_bytes))
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
+def new_table(title: str, *columns: str) -> Table:
     """A table whose columns that start with ">" hold numbers."""
     table = Table(
         title=Text(clean(title, 100)), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD

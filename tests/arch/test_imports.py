@@ -36,6 +36,7 @@ ALSO = {
     "models": {"frontend"},
     "ptq": {"models"},
     "tflite": {"ptq"},
+    "analyze": ROOMS | {"encoder_decoder", "measure"},
     "emit": ROOMS,
     "calibration": ROOMS,
     "encoder_decoder": ROOMS | {"calibration"},
@@ -43,7 +44,7 @@ ALSO = {
     "pipeline": ROOMS | {"emit", "encoder_decoder", "lower", "measure"},
     "native": ROOMS | {"emit", "measure", "pipeline"},
     "build": ROOMS | {"emit", "measure", "pipeline"},
-    "cli": ROOMS | {"build", "emit", "lower", "measure", "native", "pipeline"},
+    "cli": ROOMS | {"analyze", "build", "emit", "lower", "measure", "native", "pipeline"},
     "__main__": {"cli"},
 }
 HEAVY = {"torch", "transformers", "litert_torch", "ai_edge_quantizer", "safetensors"} | {

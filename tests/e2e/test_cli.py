@@ -26,7 +26,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 def test_help_names_every_command() -> None:
     listed = succeeded(stapes("--help"))
-    for command in "build doctor emit operators plan quantize run size targets wer".split():
+    for command in "analyze build doctor emit operators plan quantize run size targets wer".split():
         assert f" {command} " in listed
         assert "--help" in succeeded(stapes(command, "--help"))
 

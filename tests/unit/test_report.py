@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import json
-import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 
@@ -20,8 +18,8 @@ from codegen.report.memory_map import live_bytes, memory_map_svg
 from codegen.report.text import build_view, footprint_view, plan_view, to_text
 from codegen.report.types import Accuracy, BuildReport, FileRow, WerRow
 from codegen.target import Region, Target
+from tests.unit._html import HOSTILE, stands_alone
 
-HOSTILE = '</title><script>alert("1")</script>\n\x00[bold]*/' + "x" * 300
 TARGET = Target(
     name="board",
     title="A board",
@@ -107,40 +105,10 @@ def test_text_takes_names_literally_and_on_one_line() -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
-class _Page(HTMLParser):
-    """The tags of a page, what they refer to, and whether they close in order."""
-
-    VOID = ("meta", "br", "img", "link", "input")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.references: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-        self.references += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-
 @pytest.mark.parametrize("name", ["model", HOSTILE])
 def test_html_stands_alone_and_keeps_names_as_text(name: str) -> None:
     html = build_html(report(name, name))
-    page = _Page()
-    page.feed(html)
-    assert page.open == []
-    assert "script" not in page.tags
-    assert page.references == []
-    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)", html)
-    assert "\x00" not in html
+    stands_alone(html)
     assert "32 B too many" in html
 
 
