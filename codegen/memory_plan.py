@@ -47,12 +47,14 @@ class MemoryPlan:
 
     `lower_bound_bytes` is the peak of live bytes, which no plan can undercut;
     `unmodified_peak_bytes` the peak of the graphs as the file gave them (0 where not known).
+    `optimal` says that fewer bytes are proved to be impossible.
     """
 
     placements: tuple[tuple[Placement, ...], ...]
     arena_bytes: tuple[tuple[str, int], ...]
     lower_bound_bytes: int
     unmodified_peak_bytes: int = 0
+    optimal: bool = False
 
     @property
     def total_bytes(self) -> int:

@@ -1,22 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gives every buffer an offset: first fit in several orders, then a short search, best taken.
-
-First fit in the order of an optimal plan's offsets gives a plan as good, so the search is over
-orders alone: what lies on top moves forward (Joslin and Clements, "Squeaky Wheel Optimization",
-1999). The seed is fixed and the number of tries depends on the input alone.
-"""
+"""Gives every buffer an offset: first fit in several orders; a search if all miss the bound."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 
 from codegen.memory.liveness import Interval, peak_bytes, round_up
+from codegen.memory.tighten import Arrangement, height, tighten
 from codegen.memory.timeline import timeline
-from codegen.memory_plan import ALIGNMENT_BYTES, ARENA, MemoryPlan, Placement
+from codegen.memory_plan import ARENA, MemoryPlan, Placement
 from codegen.program import Program
-
-_SEARCH_STEPS = 200_000  # placements tried beyond the fixed orders: about a second
 
 
 def plan(programs: Sequence[Program], *, unmodified_peak_bytes: int = 0) -> MemoryPlan:
@@ -25,8 +18,8 @@ def plan(programs: Sequence[Program], *, unmodified_peak_bytes: int = 0) -> Memo
     Raises StapesError where two programs give one state or shared buffer different sizes.
     """
     time = timeline(programs)
-    at = offsets(time.needs)
-    end = max((at[i] + need.size_bytes for i, need in enumerate(time.needs)), default=0)
+    found = offsets(time.needs)
+    at = found.offsets
     placements = tuple(
         tuple(
             Placement(
@@ -43,27 +36,29 @@ def plan(programs: Sequence[Program], *, unmodified_peak_bytes: int = 0) -> Memo
         )
         for number, (needs, row) in enumerate(zip(time.local, time.where, strict=True))
     )
-    arena = round_up(end, ALIGNMENT_BYTES)
-    return MemoryPlan(placements, ((ARENA, arena),), peak_bytes(time.needs), unmodified_peak_bytes)
+    return MemoryPlan(
+        placements,
+        ((ARENA, height(time.needs, at)),),
+        peak_bytes(time.needs),
+        unmodified_peak_bytes,
+        found.optimal,
+    )
 
 
-def offsets(needs: Sequence[Interval]) -> tuple[int, ...]:
+def offsets(needs: Sequence[Interval]) -> Arrangement:
     """An offset for each need, so that no two that live together overlap."""
     if not needs:
-        return ()
+        return Arrangement((), True)
     problem = _Problem(needs)
     bound = peak_bytes(needs)
     best: list[int] = []
-    best_order: list[int] = []
-    best_height = -1
     for order in _orders(needs):
         found = problem.first_fit(order)
-        height = problem.height(found)
-        if best_height < 0 or height < best_height:
-            best, best_order, best_height = found, order, height
-        if best_height == bound:
-            return tuple(best)
-    return tuple(_search(problem, best_order, best, bound))
+        if not best or height(needs, found) < height(needs, best):
+            best = found
+        if height(needs, best) == bound:
+            return Arrangement(tuple(best), True)
+    return tighten(needs, best)
 
 
 class _Problem:
@@ -117,10 +112,6 @@ class _Problem:
                 return start
         return offset
 
-    def height(self, found: Sequence[int]) -> int:
-        """The bytes that the offsets take."""
-        return max(offset + size for offset, size in zip(found, self.sizes, strict=True))
-
 
 def _orders(needs: Sequence[Interval]) -> Iterator[list[int]]:
     """Orders that are known to serve well, the usual winner first."""
@@ -151,23 +142,3 @@ def _orders(needs: Sequence[Interval]) -> Iterator[list[int]]:
         alive = [i for i in indices if needs[i].first_use <= time <= needs[i].last_use]
         order.update(dict.fromkeys(sorted(alive, key=lambda i: -size(i))))
     yield [*order, *(i for i in indices if i not in order)]
-
-
-def _search(problem: _Problem, order: list[int], best: list[int], bound: int) -> list[int]:
-    """Move what lies on top forward in the order, keeping what is no worse."""
-    chance = random.Random(0)
-    order = list(order)
-    height = problem.height(best)
-    neighbours = sum(map(len, problem.together)) + len(order)
-    for _ in range(min(2000, _SEARCH_STEPS // neighbours)):
-        tops = [i for i in order if best[i] + problem.sizes[i] == height]
-        item = chance.choice(tops) if chance.random() < 0.8 else chance.choice(order)
-        place = order.index(item)
-        trial = order[:place] + order[place + 1 :]
-        trial.insert(chance.randint(0, place), item)
-        found = problem.first_fit(trial)
-        if problem.height(found) <= height:
-            order, best, height = trial, found, problem.height(found)
-        if height == bound:
-            break
-    return best

@@ -250,6 +250,6 @@ def test_allocation_problems_from_csv(name: str) -> None:
         Interval(i, r["id"], int(r["size"]), 16, int(r["lower"]), int(r["upper"]) - 1)
         for i, r in enumerate(rows)
     ]
-    found = offsets(needs)
+    found = offsets(needs).offsets
     assert max(o + n.padded_bytes for o, n in zip(found, needs, strict=True)) == capacity
     assert peak_bytes(needs) == capacity
