@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,19 @@ def test_no_layer_errs_more(
     assert "decoder/head" not in layers
 
 
+def test_errors_are_of_rows_that_no_method_has_seen(subject: Subject) -> None:
+    whole = subject[1]["decoder/layers/0/feed/down"]
+    assert len(whole.rows) == whole.tokens
+    held = _equivalent.held_out(whole)
+    fitted = whole.rows[: held.tokens]
+    assert held.tokens + len(held.rows) == whole.tokens
+    assert np.array_equal(held.rows, whole.rows[held.tokens :])
+    assert np.allclose(held.moments, fitted.T.astype(np.float64) @ fitted, rtol=1e-4, atol=1e-4)
+    assert np.allclose(held.mean, fitted.mean(0), rtol=1e-3, atol=1e-4)
+    single = replace(whole, rows=whole.rows[:1], tokens=1)
+    assert _equivalent.held_out(single) is single
+
+
 @pytest.mark.parametrize("name", ["outlier_suppression", "smoothquant"])
 def test_the_error_that_is_searched_is_the_models(
     subject: Subject, found: Found, name: str
@@ -127,10 +141,11 @@ def test_the_error_that_is_searched_is_the_models(
     for group, change in found:
         total = 0.0
         for path in group.readers:
-            rows, weight = seen[path].rows, made.module(path).weight.numpy()
+            weight, later = made.module(path).weight.numpy(), len(seen[path].rows) // 2
+            rows, heard = seen[path].rows[later:], subject[1][path].rows[later:]
             integers, scales = quantize(weight, 4, 0)
             exact = _equivalent.rounded_rows(rows, "dynamic8") @ (integers * scales).T
-            power = np.square(subject[1][path].rows @ subject[0].module(path).weight.numpy().T)
+            power = np.square(heard @ subject[0].module(path).weight.numpy().T)
             total += np.square(exact - rows @ weight.T).sum() / power.sum()
         assert total == pytest.approx(group.error(change, "round"), rel=0.02)
 

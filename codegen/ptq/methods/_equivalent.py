@@ -12,13 +12,14 @@ without shifts Xiao et al. 2022, SmoothQuant (arXiv 2211.10438), equation 3.
 
 A group's error is the sum, over its layers, of |Q(X') Q(W')^T - X' W'^T|^2 / |X W^T|^2, where
 X' = (X - z) / s and W' = s W are rounded as the recipe asks: relative, since scores and values are
-of different size.
+of different size. X are rows that a method of rounding does not see: a decoder hears few, and GPTQ
+fits those that it is given so well that they say little of others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,12 +54,26 @@ class Change:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Linear layers that read the same X, and what calibration saw of it."""
+    """Linear layers that read the same X, and what calibration saw of it.
+
+    The rows of `seen` are held out: its moments, tokens and mean are those of the others.
+    """
 
     model: SpeechModel
     readers: tuple[str, ...]
     seen: Observed
     recipe: Recipe
+
+    @classmethod
+    def of(
+        cls,
+        model: SpeechModel,
+        readers: tuple[str, ...],
+        observed: Observations,
+        recipe: Recipe,
+    ) -> Group:
+        """The layers `readers`, with the later half of the rows that were kept held out."""
+        return cls(model, readers, held_out(observed[readers[0]]), recipe)
 
     def weight(self, path: str) -> Floats:
         """The weight (out, in) of a reader."""
@@ -102,6 +117,21 @@ class Group:
             method,
         )
         return wrong / power(weight, seen.rows)
+
+
+def held_out(seen: Observed) -> Observed:
+    """The later half of the rows, and sums without these; one row alone is in both."""
+    rows = seen.rows[len(seen.rows) // 2 :].astype(np.float64)
+    left = seen.tokens - len(rows)
+    if not left:
+        return seen
+    return replace(
+        seen,
+        rows=rows.astype(np.float32),
+        tokens=left,
+        mean=(seen.mean * seen.tokens - rows.sum(axis=0)) / left,
+        moments=seen.moments - rows.T @ rows,
+    )
 
 
 def power(weight: Floats, rows: Floats) -> float:
@@ -166,7 +196,7 @@ def norm_groups(
     for norm, readers in model.adjacency.items():
         weights = [model.module(path).weight.numpy() for path in readers]
         if not any(np.array_equal(weight, table) for weight in weights for table in tables):
-            yield norm, Group(model, readers, observed[readers[0]], recipe)
+            yield norm, Group.of(model, readers, observed, recipe)
 
 
 def change_norm(model: SpeechModel, norm: str, readers: Sequence[str], change: Change) -> None:

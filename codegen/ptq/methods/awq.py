@@ -11,7 +11,7 @@
    mean below 1e-4 of the largest counts as that.
 3. Of the three a at which the reading layers' outputs err least, rounded to the nearest with the
    recipe's bits and blocks, and no scales, keep what errs least by the recipe's own method of
-   rounding.
+   rounding; all on rows that this did not see.
 4. Divide what makes X by s, the norm's weight and bias or the rows of the layer in front, and
    multiply column j of each reading layer's weight with s_j.
 
@@ -47,7 +47,7 @@ def transform(model: SpeechModel, observed: Observations, recipe: Recipe) -> Spe
     for norm, group in _equivalent.norm_groups(model, observed, recipe):
         _equivalent.change_norm(made, norm, group.readers, _searched(group))
     for source, reader in (*model.mixes.items(), *model.gated.items()):
-        group = _equivalent.Group(model, (reader,), observed[reader], recipe)
+        group = _equivalent.Group.of(model, (reader,), observed, recipe)
         _equivalent.change_linear(made, source, reader, _searched(group))
     return made
 

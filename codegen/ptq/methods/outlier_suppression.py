@@ -6,7 +6,8 @@
 3. Scale: with a threshold t, s_j = max(1, max|X_j - z_j| / t). t runs from the largest of these
    maxima down to a twentieth of it.
 4. Of the three t at which these layers' outputs err least, rounded to the nearest, and neither
-   shifts nor scales, keep what errs least by the recipe's own method of rounding.
+   shifts nor scales, keep what errs least by the recipe's own method of rounding; all on rows that
+   this did not see.
 5. The norm's weight becomes w / s and its bias (b - z) / s; column j of each layer's weight is
    multiplied with s_j, and each layer's bias grows by W z. A norm without bias, as Moonshine's,
    gains one, an ADD of a row; so do linear layers without.

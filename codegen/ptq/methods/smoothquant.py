@@ -8,7 +8,7 @@
    over all calibration rows and over all of these layers' weights; 1 where either is 0. a = 0.5 is
    the paper's default.
 3. Of the three a at which these layers' outputs err least, rounded to the nearest, and no scales,
-   keep what errs least by the recipe's own method of rounding.
+   keep what errs least by the recipe's own method of rounding; all on rows that this did not see.
 4. Divide the norm's weight, and its bias where it has one, by s, and multiply column j of each
    layer's weight with s_j.
 
