@@ -61,6 +61,11 @@ def offsets(needs: Sequence[Interval]) -> Arrangement:
     return tighten(needs, best)
 
 
+def by_size(needs: Sequence[Interval]) -> list[int]:
+    """First fit, the largest first: what most planners do."""
+    return _Problem(needs).first_fit(next(_orders(needs)))
+
+
 class _Problem:
     """The needs with, for each, those that live at the same time."""
 

@@ -13,6 +13,7 @@ from codegen.memory.sections import Block, sections
 from codegen.memory_plan import ALIGNMENT_BYTES
 
 _NODES = 1_000_000  # of all searches together: ten to thirty seconds
+_NEEDS = 400  # with more of them a node takes longer, and there are fewer
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ def tighten(needs: Sequence[Interval], offsets: Sequence[int]) -> Arrangement:
     exact = unit <= ALIGNMENT_BYTES and not any(need.may_cover for need in needs)
     best = tuple(offsets)
     least = guess = bound  # what is proved, and what is hoped for
-    used, share, capacity = 0, _NODES // 2, bound
-    while guess < height(needs, best) and used < _NODES:
+    nodes = _NODES * _NEEDS // max(_NEEDS, len(needs))
+    used, share, capacity = 0, nodes // 2, bound
+    while guess < height(needs, best) and used < nodes:
         found = _within(rounded, capacity, share)
         used += found.nodes
         if found.offsets is not None:
@@ -55,7 +57,7 @@ def tighten(needs: Sequence[Interval], offsets: Sequence[int]) -> Arrangement:
         else:
             guess = capacity + step
             least = guess if exact and found.exhausted else least
-        share = _NODES // 8
+        share = nodes // 8
         capacity = guess + (height(needs, best) - guess) // 2 // step * step
     return Arrangement(best, height(needs, best) <= least, used)
 

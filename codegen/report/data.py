@@ -22,6 +22,7 @@ def plan_data(plan: MemoryPlan) -> dict[str, Any]:
     return {
         "arena_bytes": dict(plan.arena_bytes),
         "lower_bound_bytes": plan.lower_bound_bytes,
+        "optimal": plan.optimal,
         "unmodified_peak_bytes": plan.unmodified_peak_bytes,
         "programs": [[asdict(placement) for placement in row] for row in plan.placements],
     }

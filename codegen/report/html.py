@@ -117,6 +117,8 @@ def _maps(programs: Sequence[Program], plan: MemoryPlan) -> str:
         )
     line = f"The arena takes {plan.total_bytes:,} bytes, the lower bound is "
     line += f"{plan.lower_bound_bytes:,}"
+    if plan.optimal and plan.total_bytes > plan.lower_bound_bytes:
+        line += ", and fewer bytes are proved to be impossible"
     if plan.unmodified_peak_bytes:
         line += f", the unmodified graph's peak {plan.unmodified_peak_bytes:,}"
     return "\n".join(parts) + f'<p class="note">{line}.</p>'

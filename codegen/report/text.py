@@ -99,6 +99,8 @@ def plan_line(plan: MemoryPlan) -> Text:
     text = f"arena {plan.total_bytes:,} bytes, lower bound {bound:,}"
     if bound:
         text += f" ({100 * plan.total_bytes / bound - 100:+.1f} %)"
+    if plan.total_bytes > bound:
+        text += ", fewer proved impossible" if plan.optimal else ", fewer not ruled out"
     if plan.unmodified_peak_bytes:
         text += f", unmodified graph {plan.unmodified_peak_bytes:,}"
     return Text(text)
