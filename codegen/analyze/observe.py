@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from codegen import encoder_decoder, measure
+from codegen import calibration, encoder_decoder, measure
 from codegen.analyze.inputs import WatchedInputs
 from codegen.analyze.layers import FloatGraph, Weights
 from codegen.analyze.statistics import PowerSums, snr_db
@@ -37,7 +37,7 @@ def layers(
     The graphs run under LiteRT's reference kernels, an encoder-decoder's through the decoding loop.
     Raises UserError for silence, or where values are not finite.
     """
-    encoder_decoder.check_audible(recordings, int(package.decoding.get("silence", 1)))
+    calibration.check_audible(recordings, int(package.decoding.get("silence", 1)))
     watched = [_watched(graph) for graph in graphs]
     hear = _through_the_loop(package, watched) if package.wired else _alone(package, watched[0])
     rate = measure.sample_rate_hz(package)

@@ -175,5 +175,6 @@ def test_a_package_keeps_one_array_of_words(save: Callable[[Path], Any], tmp_pat
     assert types["embed/1/weights"] == types["norm/1/weights"] == "int8"
     assert types["0/attention/out/weights"] == "int4"
     head = next(t for t in decoder.tensors if t.shape == (24, 16) and t.data is not None)
+    assert head.data is not None
     assert np.array_equal(head.data, words.values)
     assert isinstance(recognizer(made, "reference")()(noise(1, 16000)), str)
