@@ -36,7 +36,7 @@ ALSO = {
     "models": {"frontend"},
     "ptq": {"models"},
     "tflite": {"ptq"},
-    "analyze": ROOMS | {"encoder_decoder", "measure"},
+    "analyze": ROOMS | {"calibration", "encoder_decoder", "measure"},
     "emit": ROOMS,
     "calibration": ROOMS,
     "encoder_decoder": ROOMS | {"calibration"},
