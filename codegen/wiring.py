@@ -55,7 +55,7 @@ _TABLE_TYPES = ("int8", "int16", "float32")
 #: float_masked       `masked` for a float mask, whose `attended` is 0.0
 #: tokens_per_10_s    a recording's length bounds its steps: see evaluate/greedy.py
 #: least_tokens       the least such bound
-#: repeat_tokens, repeat_period   the repetition guard
+#: repeat_tokens      the repetition guard: the least passage that may not be said twice
 #: silence            mean square of PCM under which the text is empty
 GREEDY_KEYS: Mapping[str, tuple[int, int] | None] = {
     "kind": None,
@@ -70,7 +70,6 @@ GREEDY_KEYS: Mapping[str, tuple[int, int] | None] = {
     "tokens_per_10_s": (1, 100_000),
     "least_tokens": (1, 1 << 16),
     "repeat_tokens": (2, 1 << 16),
-    "repeat_period": (1, 1 << 8),
     "silence": (0, 1 << 30),
     "vocabulary": None,
 }
@@ -298,10 +297,6 @@ def check_greedy(
     check.that(
         rule["masked"] < rule["attended"] or rule["masked"] == rule["attended"] == 0,
         "decoding.masked must be smaller than decoding.attended",
-    )
-    check.that(
-        2 * rule["repeat_period"] <= rule["repeat_tokens"],
-        "decoding.repeat_tokens must be at least twice decoding.repeat_period",
     )
     check.that(
         rule["vocabulary"] == "latin-1",

@@ -57,8 +57,9 @@ Method = Annotated[
     str | None,
     typer.Option(
         help="How the integers of weights are chosen, such as round (to the nearest), round_mse "
-        "(with the scale that errs least) or gptq (so that errors cancel, by --calibration; for "
-        "encoder-decoders). Default: round.",
+        "(with the scale that errs least on weights), round_output (that errs least on outputs) or "
+        "gptq (so that errors cancel). The last two take --calibration, and are for "
+        "encoder-decoders. Default: round.",
         show_default=False,
     ),
 ]

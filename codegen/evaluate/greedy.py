@@ -17,10 +17,12 @@ All figures come from the decoding rule in package.json, whose keys wiring.py li
     of equal ones the first. Tokens in suppress are passed over always, those in begin_suppress for
     the first choice only, and so is a float logit that is not a number. The token `end` ends the
     text and is not written; so does a step of which all tokens are passed over.
-6.  Repetition: when the last R = repeat_tokens tokens that were written are periodic with a period
-    P from 1 to repeat_period (each of them, save the first P, equals the one P before it), the text
-    ends, and of those R only the first P are kept. The smallest such P counts. This is looked at
-    after each token.
+6.  Repetition: let m(P) tokens in a row, up to the last one written, each equal the token P before
+    it, P >= 1. When m(P) >= max(P, 2 * repeat_tokens - P), the text ends, and those m(P) are
+    dropped: a passage of repeat_tokens tokens or more ends it when said a second time, a shorter
+    one when it fills 2 * repeat_tokens. This is looked at after each token, the smallest P first.
+    After the last step of rule 4, which cuts a passage short, m(P) >= repeat_tokens is enough.
+    docs/adr/0013-a-sentence-is-said-once.md says why.
 7.  The text is the tokens' bytes, joined; spaces in front and behind are dropped. In Python, bytes
     that are not UTF-8 become U+FFFD; the C gives the bytes.
 """
@@ -78,17 +80,21 @@ def choose(logits: NDArray[Any], passed_over: Collection[int]) -> int | None:
     return int(left[np.argmax(order[left])]) if left.size else None
 
 
-def repeated(tokens: Sequence[int], repeat_tokens: int, repeat_period: int) -> int:
+def repeated(tokens: Sequence[int], repeat_tokens: int, last_step: bool = False) -> int:
     """Rule 6: how many tokens to take off the end where the text ends here, else 0.
 
-    >>> repeated([7, 1, 2, 1, 2, 1, 2], 6, 2), repeated([1, 2, 1, 2, 1, 3], 6, 2)
-    (4, 0)
+    >>> repeated([7, 1, 2, 3, 1, 2, 3], 3), repeated([7, 1, 2, 1, 2], 3), repeated([1, 2] * 3, 3)
+    (3, 0, 4)
+    >>> [repeated([1, 2, 3, 4, 5, 6, 1, 2, 3], 3, last_step) for last_step in (False, True)]
+    [0, 3]
     """
-    tail = list(tokens[-repeat_tokens:])
-    if len(tail) == repeat_tokens:
-        for period in range(1, repeat_period + 1):
-            if tail[period:] == tail[:-period]:
-                return repeat_tokens - period
+    for period in range(1, len(tokens)):
+        start = len(tokens)
+        while start > period and tokens[start - 1] == tokens[start - 1 - period]:
+            start -= 1
+        same = len(tokens) - start
+        if same >= (repeat_tokens if last_step else max(period, 2 * repeat_tokens - period)):
+            return same
     return 0
 
 
@@ -111,7 +117,7 @@ def greedy_tokens(
         if chosen == rule["end"]:
             break
         tokens.append(chosen)
-        surplus = repeated(tokens, rule["repeat_tokens"], rule["repeat_period"])
+        surplus = repeated(tokens, rule["repeat_tokens"], number == steps - 1)
         if surplus:
             del tokens[-surplus:]
             break

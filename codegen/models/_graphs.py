@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 #: What every encoder-decoder hears.
 SAMPLE_RATE_HZ = 16000
-#: A text that goes round in circles ends: twelve tokens of a period of at most four.
-GUARD = {"repeat_tokens": 12, "repeat_period": 4}
+#: A passage of so many tokens is not said twice; docs/adr/0013-a-sentence-is-said-once.md says why.
+GUARD = {"repeat_tokens": 8}
 #: What static8 leaves at int16; docs/adr/0011-min-max-ranges-and-int16-by-scope.md says why.
 INT16_SCOPES = (
     r"encoder/stem.*",

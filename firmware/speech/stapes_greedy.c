@@ -132,20 +132,20 @@ static int32_t choose(const stapes_greedy_params *params, const void *logits, in
     return best < 0 ? params->end : best;
 }
 
-/* How many of `count` tokens to drop where the last repeat_tokens of them repeat; else 0. */
-static int32_t surplus(const stapes_greedy_params *params, const int32_t *tokens, int32_t count) {
-    const int32_t length = params->repeat_tokens;
-    if (count < length) {
-        return 0;
-    }
-    const int32_t *const tail = tokens + (count - length);
-    for (int32_t period = 1; period <= params->repeat_period; period++) {
-        int32_t i = period;
-        while (i < length && tail[i] == tail[i - period]) {
-            i++;
+/* How many of `count` tokens to drop where those at the end repeat what stands `period` before:
+ * max(period, 2 * repeat_tokens - period) of them, or repeat_tokens after the last step; else 0. */
+static int32_t surplus(const stapes_greedy_params *params, const int32_t *tokens, int32_t count,
+                       int last_step) {
+    const int32_t least = params->repeat_tokens;
+    for (int32_t period = 1; period < count; period++) {
+        const int32_t other = 2 * least - period;
+        const int32_t wanted = last_step ? least : other > period ? other : period;
+        int32_t i = count;
+        while (i > period && tokens[i - 1] == tokens[i - 1 - period]) {
+            i--;
         }
-        if (i == length) {
-            return length - period;
+        if (count - i >= wanted) {
+            return count - i;
         }
     }
     return 0;
@@ -203,7 +203,7 @@ stapes_status stapes_greedy_decode(const stapes_model *model, const stapes_conte
             const uint32_t begin = chosen == 0 ? 0 : ends[chosen - 1];
             context->on_text(context->user, bytes + begin, ends[chosen] - begin);
         }
-        const int32_t dropped = surplus(params, tokens, count);
+        const int32_t dropped = surplus(params, tokens, count, step == steps - 1);
         if (dropped > 0) {
             count -= dropped;
             break;

@@ -36,8 +36,8 @@ WORDS = tuple(
 )
 CHANGES = {
     "as it is": {},
-    "never ends": {"suppress": [2, 15], "repeat_tokens": 35, "repeat_period": 1},
-    "repeats": {"suppress": [2, 15], "begin_suppress": [0, 1, 5], "repeat_tokens": 6},
+    "never ends": {"suppress": [2, 15], "repeat_tokens": 35},
+    "repeats": {"suppress": [2, 15], "begin_suppress": [0, 1, 5], "repeat_tokens": 3},
     "long start": {"suppress": [2, 7, 15], "start": [1, 4, 9], "least_tokens": 20},
 }
 #: A checkpoint of a family, its window in samples, and the steps that this allows.

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from codegen.data import data_folder
-from codegen.evaluate.greedy import detokenized, greedy_tokens, is_silent, most_steps
+from codegen.evaluate.greedy import detokenized, greedy_tokens, is_silent, most_steps, repeated
 from codegen.frontend.raw_pcm import RawPcm
 from codegen.graph import Quantization, Tensor
 from codegen.row_scales import RowScales, row_scales
@@ -28,8 +28,7 @@ WINDOW, POSITIONS, WIDTH, BLOCKS, ENTRY, RATE = 640, 24, 3, 2, 5, 16000
 WORDS = ("", " a", "b", " ", "\xc3", "\xa9", "  c ", "d", " longer", "e")
 FRONT_END = RawPcm(RATE, 64, 20000, (5 << 15) + (1 << 14), 15)
 INTEGERS = (
-    "end most_tokens least_tokens tokens_per_10_s repeat_tokens repeat_period silence masked"
-    " attended"
+    "end most_tokens least_tokens tokens_per_10_s repeat_tokens silence masked attended"
 ).split()
 RULE: dict[str, Any] = {
     "start": [1],
@@ -40,7 +39,6 @@ RULE: dict[str, Any] = {
     "least_tokens": 9,
     "tokens_per_10_s": 8000,
     "repeat_tokens": 24,
-    "repeat_period": 1,
     "silence": 50,
     "masked": -300,
     "attended": 12,
@@ -54,8 +52,8 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
     "long start": ({"start": [1, 5, 2, 9]}, 60000),
     "suppressed": ({"suppress": [0, 3, 4, 6], "begin_suppress": [1, 2]}, 60000),
     "never ends": ({"suppress": [0]}, 60000),
-    "repeats": ({"suppress": [0], "repeat_tokens": 3, "repeat_period": 1}, 3),
-    "repeats in pairs": ({"suppress": [0, 3, 4, 5, 6], "repeat_tokens": 4, "repeat_period": 2}, 2),
+    "repeats": ({"suppress": [0], "repeat_tokens": 2}, 3),
+    "repeats passages": ({"suppress": [0, *range(3, 10)], "repeat_tokens": 4}, 60000),
     "rows with scales": ({}, 60000),
     "one step": ({"most_tokens": 1, "suppress": [0]}, 60000),
     "floats": ({}, 60000),
@@ -238,6 +236,24 @@ def test_the_rules_are_all_exercised(tmp_path: Path) -> None:
     counts = {len(ends.tokens(pcm)) for pcm in recordings()}
     assert min(counts) < 4
     assert any(len(loop.tokens(pcm)) < 4 for pcm in recordings())
+
+
+def test_repeated_passages_loops_and_parts_are_all_exercised(tmp_path: Path) -> None:
+    whole, cut = _built(tmp_path, {}, 60000), {**RULE, **CASES["repeats passages"][0]}
+    guarded = replace(whole, rule=cut)
+    kinds = set()
+    for pcm in recordings():
+        kept = guarded.tokens(pcm)
+        said = replace(whole, rule={**cut, "repeat_tokens": POSITIONS}).tokens(pcm)
+        texts = [said[:n] for n in range(len(said) + 1)]
+        found = [(text, n) for text in texts if (n := repeated(text, cut["repeat_tokens"]))]
+        for text, dropped in found[:1]:
+            assert kept == text[:-dropped]
+            passage = text[-dropped:]
+            kinds.add("passage" if text[:-dropped][-dropped:] == passage else "loop")
+        if not found:
+            kinds.add("whole" if kept == said else "part")
+    assert kinds == {"passage", "loop", "whole", "part"}
 
 
 def test_letters_are_joined_across_tokens(tmp_path: Path) -> None:

@@ -136,7 +136,10 @@ def _outputs_error(
 
 
 @pytest.mark.parametrize(("bits", "block_size"), FORMS)
-def test_gptq_never_errs_more_on_outputs_than_rounding(bits: int, block_size: int) -> None:
+@pytest.mark.parametrize(("name", "median"), [("gptq", 0.5), ("round_output", 0.97)])
+def test_outputs_never_err_more_than_those_of_rounding(
+    name: str, median: float, bits: int, block_size: int
+) -> None:
     methods = plugins(METHODS)
     ratios = []
     for seed in range(8):
@@ -145,20 +148,26 @@ def test_gptq_never_errs_more_on_outputs_than_rounding(bits: int, block_size: in
         moments = _moments(256, seed, 64 if seed % 2 else 200)
         kept = moments.copy()
         error = _outputs_error(
-            weight, moments, methods["gptq"].quantize(weight, bits, block_size, moments)
+            weight, moments, methods[name].quantize(weight, bits, block_size, moments)
         )
         assert np.array_equal(moments, kept)
-        for name in ("round", "round_mse"):
-            other = methods[name].quantize(weight, bits, block_size, moments)
+        for baseline in ("round", "round_mse"):
+            other = methods[baseline].quantize(weight, bits, block_size, moments)
             plain = _outputs_error(weight, moments, other)
             assert (error <= plain * (1 + 1e-9)).all()
             ratios.append(error.sum() / plain.sum())
-    assert np.median(ratios) < 0.5
+    assert np.median(ratios) < median
+
+
+WITH_MOMENTS = [n for n, m in plugins(METHODS).items() if getattr(m, "NEEDS_MOMENTS", False)]
 
 
 @pytest.mark.parametrize(("bits", "block_size"), FORMS)
-def test_gptq_takes_singular_moments_and_says_the_same_again(bits: int, block_size: int) -> None:
-    quantize = plugins(METHODS)["gptq"].quantize
+@pytest.mark.parametrize("name", WITH_MOMENTS)
+def test_singular_moments_are_taken_and_give_the_same_again(
+    name: str, bits: int, block_size: int
+) -> None:
+    quantize = plugins(METHODS)[name].quantize
     for seed in range(4):
         weight = _weights(seed)
         inputs = weight.shape[1]
@@ -174,10 +183,20 @@ def test_gptq_takes_singular_moments_and_says_the_same_again(bits: int, block_si
             assert np.array_equal(scales, again[1])
 
 
-def test_gptq_refuses_moments_that_are_not_finite() -> None:
+@pytest.mark.parametrize("name", WITH_MOMENTS)
+def test_moments_that_are_not_finite_are_refused(name: str) -> None:
     moments = np.full((32, 32), np.nan)
     with pytest.raises(StapesError, match="second moments"):
-        plugins(METHODS)["gptq"].quantize(_weights(1)[:, :32], 4, 32, moments)
+        plugins(METHODS)[name].quantize(_weights(1)[:, :32], 4, 32, moments)
+
+
+def test_round_output_rounds_to_the_nearest_by_a_scale_that_outputs_ask_for() -> None:
+    """Inputs that are always opposite: what one weight loses, the other must lose as well."""
+    weight = np.array([[7.0, 2.4, 2.4]], np.float32)
+    rows = np.array([[0.1, 0, 0], [0, 10, -9]])
+    integers, scales = plugins(METHODS)["round_output"].quantize(weight, 4, 0, rows.T @ rows)
+    assert np.array_equal(integers, np.rint(weight / scales).clip(-8, 7))
+    assert scales[0, 0] != 1.0, "that scale clips nothing and errs by 0.4 on both"
 
 
 def test_gptq_moves_an_error_to_where_it_cancels() -> None:

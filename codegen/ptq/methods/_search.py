@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from codegen.ptq.methods import _grid
 
-#: 0.98, 0.96 ... of the scale that clips nothing, down to the least that pays with so many bits.
-_SHRINK = {
-    bits: tuple(1 - n / 50 for n in range(1, last + 1))
+#: 1.00, 0.98 ... of the scale that clips nothing, down to the least that pays with so many bits.
+SHRINK = {
+    bits: tuple(1 - n / 50 for n in range(last + 1))
     for bits, last in {8: 25, 4: 25, 3: 35, 2: 45}.items()
 }
 #: Weights that are looked at together: a candidate's arrays stay in the cache.
@@ -42,7 +42,7 @@ def _best(
     widest = _grid.widest(values, bits)
     best = _grid.stored(widest, block_size)
     least = _error(values, best, bits, importance)
-    for factor in _SHRINK[bits]:
+    for factor in SHRINK[bits][1:]:
         shrunk = _grid.stored(widest * np.float32(factor), block_size)
         error = _error(values, shrunk, bits, importance)
         better = error < least

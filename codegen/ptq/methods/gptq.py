@@ -25,8 +25,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.errors import StapesError
-from codegen.ptq.methods import _grid, _search, round_mse
+from codegen.ptq.methods import _grid, _outputs, _search, round_mse
 from codegen.ptq.methods import round as plain
 
 #: Tells the caller that moments are wanted, and so recordings.
@@ -34,10 +33,6 @@ NEEDS_MOMENTS = True
 _DAMPING = 0.01
 #: Columns after which the columns beyond them are updated.
 _LAZY = 128
-#: Rows that are looked at together: what is updated stays in the cache.
-_ROWS = 512
-
-_Doubles = NDArray[np.float64]
 
 
 def quantize(
@@ -47,7 +42,7 @@ def quantize(
     moments: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Integers (out, in) and scales (out, blocks) of a weight (out, in), moments (in, in)."""
-    if moments is None or not moments.any():
+    if moments is None or not _outputs.seen(moments):
         return plain.quantize(weight, bits, block_size)
     values = _grid.blocks(weight, block_size)
     importance = np.diag(moments).reshape(values.shape[1:])
@@ -57,22 +52,14 @@ def quantize(
     factor = _factor(moments[np.ix_(order, order)])
     for scales in (tried[0][1], tried[1][1], weighted):
         tried.append((_compensated(weight, scales, order, factor, bits), scales))
-    errors = np.stack([_errors(weight, moments, *made) for made in tried])
-    best, rows = errors.argmin(axis=0), np.arange(len(weight))
-    integers, kept = (np.stack(each)[best, rows] for each in zip(*tried, strict=True))
-    return integers, kept
+    return _outputs.least(weight, moments, tried)
 
 
-def _factor(moments: _Doubles) -> _Doubles:
-    """U, upper triangular, with U^T U the inverse of the damped moments.
-
-    Raises StapesError for moments that are not finite.
-    """
+def _factor(moments: _outputs.Doubles) -> _outputs.Doubles:
+    """U, upper triangular, with U^T U the inverse of the damped moments."""
     from scipy.linalg import solve_triangular
 
     damping = _DAMPING * np.diag(moments).mean()
-    if not 0 < damping < np.inf:
-        raise StapesError(f"second moments of a mean of {damping / _DAMPING} are none.")
     while True:
         damped = moments + damping * np.eye(len(moments))
         try:
@@ -81,7 +68,7 @@ def _factor(moments: _Doubles) -> _Doubles:
         except np.linalg.LinAlgError:
             damping *= 10
             continue
-        inverse: _Doubles = solve_triangular(lower, np.eye(len(lower)), lower=True)
+        inverse: _outputs.Doubles = solve_triangular(lower, np.eye(len(lower)), lower=True)
         return np.ascontiguousarray(inverse[::-1, ::-1])
 
 
@@ -89,13 +76,12 @@ def _compensated(
     weight: NDArray[np.float32],
     scales: NDArray[np.float32],
     order: NDArray[np.intp],
-    factor: _Doubles,
+    factor: _outputs.Doubles,
     bits: int,
 ) -> NDArray[np.int8]:
     """Integers (out, in) of a weight (out, in), its columns rounded in `order`."""
     integers = np.empty(weight.shape, np.int8)
-    for at in range(0, len(weight), _ROWS):
-        part = slice(at, at + _ROWS)
+    for part in _outputs.parts(len(weight)):
         steps = np.repeat(scales[part], weight.shape[1] // scales.shape[1], axis=1)
         # columns as rows, which lie together
         left = weight[part].T[order].astype(np.float64)
@@ -104,7 +90,9 @@ def _compensated(
     return integers
 
 
-def _rounded(left: _Doubles, steps: _Doubles, factor: _Doubles, bits: int) -> _Doubles:
+def _rounded(
+    left: _outputs.Doubles, steps: _outputs.Doubles, factor: _outputs.Doubles, bits: int
+) -> _outputs.Doubles:
     """Integers (in, rows) of what is left (in, rows) of weights, from the first on."""
     integers, errors = np.empty_like(left), np.empty_like(left)
     for begin in range(0, len(left), _LAZY):
@@ -115,21 +103,3 @@ def _rounded(left: _Doubles, steps: _Doubles, factor: _Doubles, bits: int) -> _D
             left[j + 1 : end] -= np.outer(factor[j, j + 1 : end], errors[j])
         left[end:] -= factor[begin:end, end:].T @ errors[begin:end]
     return integers
-
-
-def _errors(
-    weight: NDArray[np.float32],
-    moments: _Doubles,
-    integers: NDArray[np.int8],
-    scales: NDArray[np.float32],
-) -> _Doubles:
-    """The squared error of each row's outputs over the inputs that the moments are of."""
-    result = np.empty(len(weight))
-    for at in range(0, len(weight), _ROWS):
-        part = slice(at, at + _ROWS)
-        steps = np.repeat(
-            scales[part].astype(np.float64), weight.shape[1] // scales.shape[1], axis=1
-        )
-        wrong = integers[part] * steps - weight[part]
-        result[part] = np.einsum("ij,ij->i", wrong @ moments, wrong)
-    return result

@@ -56,8 +56,7 @@ typedef struct stapes_greedy_params {
     int32_t least_tokens;    /* the least bound that a recording's length gives */
     int32_t tokens_per_10_s; /* steps that 10 s allow, beside the start and one */
     int32_t sample_rate_hz;
-    int32_t repeat_tokens; /* so many tokens ... */
-    int32_t repeat_period; /* ... that repeat after so many or fewer end the text */
+    int32_t repeat_tokens; /* a passage of so many tokens or more is not said twice */
     int32_t silence;       /* mean square under which there is no text */
     int32_t masked;        /* the mask's value for entries that are not there */
     int32_t attended;      /* and for those that are, and the last */

@@ -23,8 +23,7 @@ RULE: dict[str, Any] = {
     "end": 2,
     "suppress": [],
     "begin_suppress": [],
-    "repeat_tokens": 6,
-    "repeat_period": 2,
+    "repeat_tokens": 3,
 }
 
 
@@ -92,15 +91,69 @@ def test_what_is_no_number_is_passed_over() -> None:
 
 def test_a_loop_ends_the_text() -> None:
     assert greedy_tokens(RULE, 30, Decoder([5, 6, 7, 7, 7, 7, 7, 7, 7, 7])) == (5, 6, 7)
-    assert greedy_tokens(RULE, 30, Decoder([7, 8])) == (7, 8)
-    # of period 3, which the rule leaves alone
-    assert len(greedy_tokens(RULE, 30, Decoder([7, 8, 9]))) == 30
+    decoder = Decoder([7, 8])
+    assert greedy_tokens(RULE, 30, decoder) == (7, 8)
+    assert len(decoder.fed) == 6
 
 
-def test_the_smallest_period_counts() -> None:
-    assert repeated([4] * 6, 6, 3) == 5
-    assert repeated([4] * 5, 6, 3) == 0
-    assert repeated([4, 4, 5] * 2, 6, 3) == 3
+def test_a_sentence_said_twice_ends_the_text() -> None:
+    decoder = Decoder([9, 5, 6, 7, 8, 4, 5, 6, 7, 8, 4, 3])
+    assert greedy_tokens(RULE, 30, decoder) == (9, 5, 6, 7, 8, 4)
+    assert len(decoder.fed) == 11
+
+
+SENTENCE = [11, 12, 13, 14, 15, 16, 17, 18]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "dropped"),
+    [
+        (SENTENCE * 2, 8),
+        ([1, 2, *SENTENCE, *SENTENCE], 8),
+        ([*SENTENCE, 19] * 2, 9),
+        (SENTENCE * 3, 16),
+        # not to the end yet, past it, or with one token that differs
+        ((SENTENCE * 2)[:-1], 0),
+        ([*SENTENCE * 2, 1], 0),
+        *(([*SENTENCE, *SENTENCE[:n], 1, *SENTENCE[n + 1 :]], 0) for n in range(8)),
+        # something in between
+        ([*SENTENCE, 1, *SENTENCE], 0),
+        # one token less may be said twice, but does not fill sixteen
+        (SENTENCE[:7] * 2, 0),
+        ((SENTENCE[:7] * 3)[:15], 0),
+        ((SENTENCE[:7] * 3)[:16], 9),
+        ([1] * 15, 0),
+        ([1] * 16, 15),
+        (([1, 2] * 8)[1:], 0),
+        ([3, *[1, 2] * 8], 14),
+        # the smallest period counts
+        ([1, 1, 2] * 6, 15),
+        ([], 0),
+        ([1], 0),
+    ],
+)
+def test_what_is_dropped(tokens: list[int], dropped: int) -> None:
+    assert repeated(tokens, 8) == dropped
+
+
+def test_at_the_bound_a_part_of_a_sentence_is_dropped() -> None:
+    sentence = [*SENTENCE, *range(20, 32)]
+    for said in range(len(sentence)):
+        cut = [1, *sentence, *sentence[:said]]
+        assert repeated(cut, 8) == 0
+        assert repeated(cut, 8, last_step=True) == (said if said >= 8 else 0)
+    assert repeated([1] * 8, 8, last_step=True) == 0
+    assert repeated([1] * 9, 8, last_step=True) == 8
+
+
+def test_the_bound_is_the_last_step() -> None:
+    said = [5, 6, 7, 8, 9, 5, 6, 7, 8, 4]
+    assert greedy_tokens(RULE, 8, Decoder(said)) == (5, 6, 7, 8, 9)
+    assert greedy_tokens(RULE, 9, Decoder(said)) == (5, 6, 7, 8, 9)
+    for steps in (7, 10):
+        assert greedy_tokens(RULE, steps, Decoder(said)) == tuple(said[:steps])
+    # the end, said by the last step, is an end
+    assert greedy_tokens(RULE, 9, Decoder([*said[:8], 2])) == tuple(said[:8])
 
 
 def test_the_gate_is_a_mean_square() -> None:

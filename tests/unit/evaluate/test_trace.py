@@ -12,7 +12,7 @@ from codegen.evaluate.greedy import greedy_tokens
 from codegen.evaluate.trace import Trace
 
 RULE = {"start": [1, 1], "end": 0, "suppress": [], "begin_suppress": []}
-RULE |= {"repeat_tokens": 9, "repeat_period": 1}
+RULE |= {"repeat_tokens": 9}
 LOGITS = np.array([[9, 0, 0], [0, 0, 5], [0, 7, 1], [8, 1, 0]], np.int16)
 
 
