@@ -67,6 +67,12 @@ def whole_bytes(graph: Graph, operator: Operator) -> str | None:
     return f"{weights.shape[-1]}" if odd else None
 
 
+def no_int2(graph: Graph, operator: Operator) -> str | None:
+    """Weights beside float32 activations are not int2, of which LiteRT makes other results."""
+    dtype = input_of(graph, operator, 1).dtype
+    return dtype if is_hybrid(graph, operator) and dtype == "int2" else None
+
+
 def int8_convolution(graph: Graph, operator: Operator) -> str | None:
     """Weights beside float32 activations are int8."""
     dtype = input_of(graph, operator, 1).dtype

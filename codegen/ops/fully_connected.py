@@ -75,6 +75,7 @@ CONSTRAINTS = (
     matching_shapes,
     *_weights.CONSTRAINTS,
     _hybrid.whole_bytes,
+    _hybrid.no_int2,
     _hybrid.blocks_fit,
     of_integers(scales_in_range),
 )

@@ -215,6 +215,15 @@ def test_bfloat16_rounds_to_the_nearest() -> None:
     assert _hybrid.bfloat16(values).tolist() == [0x3F80, 0x3F82, 0x3F81, 0]
 
 
+def test_int2_is_refused() -> None:
+    data = np.zeros((2, 8), np.int8)
+    weights = Tensor("", data.shape, "int2", Quantization((1.0,), (0,)), data)
+    tensors = Tensor("", (1, 8), "float32"), weights, None
+    graph = _cases.graph("FULLY_CONNECTED", tensors, Tensor("", (1, 2), "float32"), {})
+    with pytest.raises(UserError, match="not int2"):
+        lower(graph, None)
+
+
 def test_rows_of_half_bytes_are_refused() -> None:
     data = np.zeros((2, 7), np.int8)
     weights = Tensor("", data.shape, "int4", Quantization((1.0,), (0,)), data)

@@ -6,7 +6,7 @@ becomes the integer nearest to it in units of its scale; only the scales know of
 
 1. Begin with the scales of round_mse.py, an error's square counting as much as its column's entry
    on the diagonal of H.
-2. From a row's first block to its last: try the scales that round_mse.py tries, while the row's
+2. From a row's first block to its last: try the scales that round_mse.py tries while the row's
    other blocks stay as they are. Keep the one at which the row errs least, the present one where
    none is better.
 3. Repeat step 2 until no scale changes, SWEEPS times at most.
@@ -59,9 +59,8 @@ def _descended(
 ) -> _grid.Floats:
     """Steps 2 and 3: better scales (rows, blocks) of blocks (rows, blocks, values)."""
     widest, rows, length = _grid.widest(values, bits), len(values), values.shape[2]
-    tried = [
-        _grid.stored(widest * np.float32(factor), block_size) for factor in _search.SHRINK[bits]
-    ]
+    shrunk = [widest * np.float32(factor) for factor in _search.SHRINK[bits]]
+    tried = [_grid.stored(each, block_size) for each in shrunk]
     scales, wrong = scales.copy(), _wrong(values, scales, bits)
     for _ in range(SWEEPS):
         before = scales.copy()

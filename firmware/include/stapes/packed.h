@@ -18,14 +18,24 @@
 
 /* Weights that are unpacked together, onto the stack: whole groups, and a part of any block. */
 enum { STAPES_RUN = 32 };
+/* Rows of input from which on unpacked weights pay. */
+enum { STAPES_SHARING = 4 };
 
 /* The bytes that `count` values take. */
 static inline int32_t stapes_packed_bytes(int32_t count, int32_t bits) {
     return (count * bits + 7) / 8;
 }
 
-/* A group, or what there is of it, from `bytes` bytes. */
-static inline uint32_t stapes_packed_group(const uint8_t *packed, int32_t bytes) {
+/* The group that starts at `packed`. */
+static inline uint32_t stapes_packed_group(const uint8_t *packed, int32_t bits) {
+    const uint32_t two = packed[0] | (uint32_t)packed[1] << 8;
+    const uint32_t three = bits > 2 ? two | (uint32_t)packed[2] << 16 : two;
+    return bits > 3 ? three | (uint32_t)packed[3] << 24 : three;
+}
+
+/* What a row ends with: fewer than eight values, and so fewer bytes. */
+static inline uint32_t stapes_packed_rest(const uint8_t *packed, int32_t count, int32_t bits) {
+    const int32_t bytes = stapes_packed_bytes(count, bits);
     uint32_t group = 0;
     for (int32_t i = 0; i < bytes; i++) {
         group |= (uint32_t)packed[i] << (8 * i);
@@ -55,52 +65,78 @@ static inline void stapes_unpack(const uint8_t *packed, int32_t count, int32_t b
         packed += bits;
     }
     if (i < count) {
-        const uint32_t group = stapes_packed_group(packed, stapes_packed_bytes(count - i, bits));
+        const uint32_t group = stapes_packed_rest(packed, count - i, bits);
         for (int32_t k = 0; i < count; k++) {
             weights[i++] = stapes_packed_value(group, k, bits);
         }
     }
 }
 
-static inline int32_t stapes_run_of(int32_t left) {
-    return left < STAPES_RUN ? left : STAPES_RUN;
+/* The sum of a group's products. */
+static inline int32_t stapes_dot_s8_group(const int8_t *x, uint32_t group, int32_t bits) {
+    return x[0] * stapes_packed_value(group, 0, bits) + x[1] * stapes_packed_value(group, 1, bits) +
+           x[2] * stapes_packed_value(group, 2, bits) + x[3] * stapes_packed_value(group, 3, bits) +
+           x[4] * stapes_packed_value(group, 4, bits) + x[5] * stapes_packed_value(group, 5, bits) +
+           x[6] * stapes_packed_value(group, 6, bits) + x[7] * stapes_packed_value(group, 7, bits);
 }
 
 static inline int32_t stapes_dot_s8_packed(const int8_t *x, const uint8_t *weights, int32_t length,
                                            int32_t bits) {
-    int8_t run[STAPES_RUN];
     int32_t sum = 0;
-    for (int32_t i = 0; i < length; i += STAPES_RUN) {
-        const int32_t count = stapes_run_of(length - i);
-        stapes_unpack(weights + i / 8 * bits, count, bits, run);
-        sum += stapes_dot_s8(x + i, run, count);
+    int32_t i = 0;
+    for (; i < length - 7; i += 8) {
+        sum += stapes_dot_s8_group(x + i, stapes_packed_group(weights, bits), bits);
+        weights += bits;
+    }
+    if (i < length) {
+        const uint32_t group = stapes_packed_rest(weights, length - i, bits);
+        for (int32_t k = 0; i < length; k++) {
+            sum += x[i++] * stapes_packed_value(group, k, bits);
+        }
     }
     return sum;
+}
+
+/* The sum of a group's products. */
+static inline int32_t stapes_dot_s16_group(const int16_t *x, uint32_t group, int32_t bits) {
+    return x[0] * stapes_packed_value(group, 0, bits) + x[1] * stapes_packed_value(group, 1, bits) +
+           x[2] * stapes_packed_value(group, 2, bits) + x[3] * stapes_packed_value(group, 3, bits) +
+           x[4] * stapes_packed_value(group, 4, bits) + x[5] * stapes_packed_value(group, 5, bits) +
+           x[6] * stapes_packed_value(group, 6, bits) + x[7] * stapes_packed_value(group, 7, bits);
 }
 
 static inline int64_t stapes_dot_s16_packed(const int16_t *x, const uint8_t *weights,
                                             int32_t length, int32_t bits) {
-    int8_t run[STAPES_RUN];
     int64_t sum = 0;
-    for (int32_t i = 0; i < length; i += STAPES_RUN) {
-        const int32_t count = stapes_run_of(length - i);
-        stapes_unpack(weights + i / 8 * bits, count, bits, run);
-        sum += stapes_dot_s16(x + i, run, count);
+    int32_t i = 0;
+    for (; i < length - 7; i += 8) {
+        sum += stapes_dot_s16_group(x + i, stapes_packed_group(weights, bits), bits);
+        weights += bits;
+    }
+    if (i < length) {
+        const uint32_t group = stapes_packed_rest(weights, length - i, bits);
+        for (int32_t k = 0; i < length; k++) {
+            sum += x[i++] * stapes_packed_value(group, k, bits);
+        }
     }
     return sum;
 }
 
-/* sums[r], for each of `rows` rows of x that lie `stride` values apart; the magnitudes of a row's
- * products must sum to less than 2^31. */
+/*
+ * sums[r], for each of `rows` rows of x that lie `stride` values apart; the magnitudes of a row's
+ * products must sum to less than 2^31. Many rows share what is unpacked.
+ */
 static inline void stapes_dots_s16_packed(const int16_t *x, int32_t stride, int32_t rows,
                                           const uint8_t *weights, int32_t length, int32_t bits,
                                           int32_t *sums) {
-    int8_t run[STAPES_RUN];
+    const int32_t shared = rows < STAPES_SHARING ? 0 : length;
     for (int32_t r = 0; r < rows; r++) {
-        sums[r] = 0;
+        const int16_t *row = x + r * stride;
+        sums[r] = shared > 0 ? 0 : (int32_t)stapes_dot_s16_packed(row, weights, length, bits);
     }
-    for (int32_t i = 0; i < length; i += STAPES_RUN) {
-        const int32_t count = stapes_run_of(length - i);
+    for (int32_t i = 0; i < shared; i += STAPES_RUN) {
+        const int32_t count = length - i < STAPES_RUN ? length - i : STAPES_RUN;
+        int8_t run[STAPES_RUN];
         stapes_unpack(weights + i / 8 * bits, count, bits, run);
         for (int32_t r = 0; r < rows; r++) {
             sums[r] += stapes_dot_s16_narrow(x + r * stride + i, run, count);
