@@ -32,7 +32,7 @@ from codegen.program import Constant, Params, Row0, Rows, Step
 KIND = "FULLY_CONNECTED"
 TYPES = ("int8", "int16", "float32")
 #: Of XNNPACK, which fuses the last multiplication and addition, and adds the zero point's part of
-#: blocks apart from the rest: where the two cancel, 88 are seen in 1500 cases.
+#: blocks apart from the rest: where the two cancel, 96 are seen in 2200 cases.
 TOLERANCE_ULP = 128
 
 

@@ -13,7 +13,7 @@
 5. What writes the stream gives R^T y instead: weights and biases of linear layers, rows of tables.
    What reads it behind a norm has W R instead of W.
 6. Keep step 1 of an attention, and steps 2 to 5 of a stream, where these layers err less in sum,
-   rounded by the recipe's own method, relative to their outputs.
+   rounded by the recipe's own method, relative to their outputs, on rows that this did not see.
 
 Left as they are: queries and keys, since rotary positions stand between them and their product, and
 what follows a GELU or a gate, which the paper turns at run time.
@@ -48,6 +48,7 @@ _Doubles = NDArray[np.float64]
 
 def transform(model: SpeechModel, observed: Observations, recipe: Recipe) -> SpeechModel:
     """The model with streams and heads' values turned where their layers err less for it."""
+    observed = {path: _equivalent.held_out(seen) for path, seen in observed.items()}
     inputs = {path: _Inputs(seen.rows, seen.moments) for path, seen in observed.items()}
     state, rng = _State(model.copied(), inputs), np.random.default_rng(_SEED)
     judge = _Judge(model, observed, recipe)
