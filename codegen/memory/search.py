@@ -31,10 +31,10 @@ from dataclasses import dataclass
 
 from codegen.memory.sections import Block, Sections
 
-_FAR = 1 << 62  # the floor of a section in which everything is placed
+_FAR = 1 << 62  # the walls at the ends of a part
 _FIRST_NODES = 2000  # of the first try; each further one has a twentieth more
 _NOISE = 0.3  # of the preorder, from the second round on
-_REMEMBERED = 300_000  # failures; then all are forgotten
+_REMEMBERED = 30_000_000  # floors in failures (240 MB at most); then all are forgotten
 _SUMMED = 4  # blocks of a section that are summed up against its wall
 
 #: One preorder a try, in turn: of a block and its number of sections, the largest goes first.
@@ -144,6 +144,7 @@ class _Search:
         self.twins = _twins(sections)
         self.weights = [1.0] * count
         self.failed: set[tuple[int, tuple[int, ...]]] = set()
+        self.remembered = max(1, _REMEMBERED // count)
         self.random = random.Random(0)
         self.tries = 0
         self._set_preorder()
@@ -153,8 +154,6 @@ class _Search:
         self.tries += 1
         self._set_preorder()
         self.weights = [(weight + 1) / 2 for weight in self.weights]
-        if len(self.failed) > _REMEMBERED:
-            self.failed.clear()
 
     def _set_preorder(self) -> None:
         rank = _PREORDERS[self.tries % len(_PREORDERS)]
@@ -175,6 +174,8 @@ class _Search:
         while stack:
             frame = stack[-1]
             if not frame.choices:
+                if len(self.failed) == self.remembered:
+                    self.failed.clear()
                 self.failed.add(self._key(frame.state, frame.part))
                 del stack[frame.part.maker + 1 :]
                 continue

@@ -12,7 +12,7 @@ from codegen.memory.search import Found, search
 from codegen.memory.sections import Block, sections
 from codegen.memory_plan import ALIGNMENT_BYTES
 
-_NODES = 1_000_000  # of all searches together: ten to thirty seconds
+_NODES = 600_000  # of all searches together: some ten seconds
 _NEEDS = 400  # with more of them a node takes longer, and there are fewer
 
 
@@ -57,7 +57,7 @@ def tighten(needs: Sequence[Interval], offsets: Sequence[int]) -> Arrangement:
         else:
             guess = capacity + step
             least = guess if exact and found.exhausted else least
-        share = nodes // 8
+        share = nodes // 16
         capacity = guess + (height(needs, best) - guess) // 2 // step * step
     return Arrangement(best, height(needs, best) <= least, used)
 

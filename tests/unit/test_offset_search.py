@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from benchmarks import planner_cases
 from codegen.memory import tighten as tighten_module
 from codegen.memory.liveness import Interval, peak_bytes
 from codegen.memory.plan import by_size, offsets
@@ -144,3 +146,15 @@ def test_outputs_cover_inputs_where_only_that_fits() -> None:
     found = tighten(needs, high)
     assert peak_bytes(needs) == height(needs, found.offsets) == 96
     assert found.offsets[0] == found.offsets[1]
+
+
+def test_the_benchmark_prints_a_row_a_case_and_fails_above_the_capacity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{i},{a},{b},{16 * size}" for i, (a, b, size) in enumerate(IMPOSSIBLE)]
+    (tmp_path / "eight.csv").write_text("\n".join(["id,lower,upper,size", *rows]))
+    for capacity, status in ((96, 0), (95, 1)):
+        arguments = ["planner_cases", str(tmp_path), "--capacity", str(capacity)]
+        monkeypatch.setattr("sys.argv", arguments)
+        assert planner_cases.main() == status
+        assert "| eight | 8 | 80 | 96 | 96 | proved |" in capsys.readouterr().out
