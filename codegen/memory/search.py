@@ -33,7 +33,7 @@ from codegen.memory.sections import Block, Sections
 
 _FAR = 1 << 62  # the walls at the ends of a part
 _FIRST_NODES = 2000  # of the first try; each further one has a twentieth more
-_NOISE = 0.3  # of the preorder, from the second round on
+_NOISE = 1.0  # of the preorder, from the second round on
 _REMEMBERED = 30_000_000  # floors in failures (240 MB at most); then all are forgotten
 _SUMMED = 4  # blocks of a section that are summed up against its wall
 
