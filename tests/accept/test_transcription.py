@@ -21,11 +21,11 @@ from tests._once import once
 pytest.importorskip("litert_torch")
 
 #: Points of WER that a recipe may lose against the float graphs at the same window.
-ALLOWED_LOSS = {
-    "static16, int8": 0.5,
-    "static8, int8": 3.0,
-    "dynamic8, int8": 0.5,
-    "dynamic8, int4, blocks of 32": 2.0,
+ALLOWED_LOSS = {"static16, int8": 0.5, "static8, int8": 3.0, "dynamic8, int8": 0.5}
+#: The same of int4 in blocks of 32, by checkpoint: rounding to the nearest costs Moonshine more.
+ALLOWED_LOSS_INT4 = {
+    "moonshine-tiny": {"dynamic8, int4, blocks of 32, gptq": 2.0},
+    "whisper-tiny.en": {"dynamic8, int4, blocks of 32": 2.0},
 }
 
 
@@ -60,7 +60,7 @@ def packaged(
 
 def _bars() -> Iterator[object]:
     for subject in SUBJECTS:
-        for label, points in ALLOWED_LOSS.items():
+        for label, points in (ALLOWED_LOSS | ALLOWED_LOSS_INT4[subject.checkpoint]).items():
             yield pytest.param(subject, label, points, id=f"{subject.checkpoint}, {label}")
 
 
