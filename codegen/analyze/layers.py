@@ -10,14 +10,13 @@ import numpy as np
 
 from codegen.errors import UserError
 from codegen.graph import Graph, Tensor
+from codegen.ops._weights import MATRIX_WIDTHS, least_bits
 from codegen.package import PackagedGraph, SpeechPackage
 from codegen.tflite.quantize import only_graph, operator_names
 from codegen.tflite.read import read
 from codegen.tflite.weights import WEIGHED, float_weights
 from codegen.tflite.write import write
 
-#: Widths that weights are packed to.
-_WIDTHS = (2, 3, 4, 8)
 #: Bytes of a scale in a file: float16 of a block, float32 of a channel.
 _BLOCK_SCALE_BYTES, _CHANNEL_SCALE_BYTES = 2, 4
 
@@ -39,9 +38,7 @@ class Weights:
     def bits(self) -> int:
         """The least width that holds every value, whatever the file's type."""
         assert self.integers.data is not None
-        low, high = int(self.integers.data.min()), int(self.integers.data.max())
-        half = max(-low, high + 1)
-        return next((bits for bits in _WIDTHS if half <= 1 << (bits - 1)), _WIDTHS[-1])
+        return least_bits(self.integers.data, MATRIX_WIDTHS)
 
     @property
     def size_bytes(self) -> int:

@@ -179,7 +179,15 @@ def rescaling(graph: Graph, operator: Operator) -> tuple[Constant, Constant]:
 
 def true_bits(graph: Graph, operator: Operator, widths: tuple[int, ...]) -> int:
     """The first of the ascending `widths` that holds every weight, whatever the file's type."""
-    values = matrix(graph, operator)
+    return least_bits(matrix(graph, operator), widths)
+
+
+def least_bits(values: np.ndarray, widths: tuple[int, ...]) -> int:
+    """The first of the ascending `widths` that holds every value.
+
+    >>> [least_bits(np.array(each), MATRIX_WIDTHS) for each in ([-2, 1], [-2, 2], [-8], [8])]
+    [2, 3, 4, 8]
+    """
     least, greatest = int(values.min()), int(values.max())
     return next(bits for bits in widths if -(1 << bits - 1) <= least and greatest < 1 << bits - 1)
 

@@ -18,9 +18,6 @@ Source: Y.-L. Sung et al., RSQ: Learning from Important Tokens Leads to Better Q
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from codegen.ptq.methods import gptq
 
 #: Tells the caller that moments are wanted, and so recordings.
@@ -30,12 +27,4 @@ NEEDS_MOMENTS = True
 #: Moonshine tiny with int3 in blocks of 32 and with int4, Whisper tiny.en with int4.
 LEAST_WEIGHT = 0.3
 
-
-def quantize(
-    weight: NDArray[np.float32],
-    bits: int,
-    block_size: int,
-    moments: NDArray[np.float64] | None = None,
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Integers (out, in) and scales (out, blocks) of a weight (out, in), moments (in, in)."""
-    return gptq.quantize(weight, bits, block_size, moments)
+quantize = gptq.quantize
