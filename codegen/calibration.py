@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,20 +84,26 @@ def watch(
     recordings: Sequence[np.ndarray],
     recipe: Recipe,
 ) -> list[Watched]:
-    """The exported float graphs, having transcribed the recordings, with what the recipe needs."""
+    """The exported float graphs, having transcribed the recordings, with what the recipe needs.
+
+    Ranges are those of the reference kernels; moments alone, those of the optimised ones.
+    """
     from codegen.ptq.calibrate import Watched
     from codegen.ptq.importance import Importance
     from codegen.ptq.moments import WatchedMoments
+    from codegen.ptq.recipe import DYNAMIC
+    from codegen.tflite._quiet import quiet
 
-    parts = list(zip(exported, graphs, strict=True))
-    if recipe.least_weight is not None:
-        importance = Importance(recipe.least_weight)
-        watched: list[Watched] = [importance.watch(*part) for part in parts]
-        transcribe(model, [part.run for part in watched], recordings, importance.ended)
-        return watched
+    fast = recipe.mode == DYNAMIC
     kind = WatchedMoments if recipe.needs_moments else Watched
-    watched = [kind(*part) for part in parts]
-    transcribe(model, [part.run for part in watched], recordings)
+    look: Callable[[bytes, Graph], Watched] = partial(kind, fast=fast)
+    ended = None
+    if recipe.least_weight is not None:
+        importance = Importance(recipe.least_weight, fast=fast)
+        look, ended = importance.watch, importance.ended
+    with quiet():  # the optimised kernels say that they are there
+        watched = [look(*part) for part in zip(exported, graphs, strict=True)]
+    transcribe(model, [part.run for part in watched], recordings, ended)
     return watched
 
 
@@ -104,7 +111,7 @@ def transcribe(
     model: SpeechModel,
     runs: Sequence[Run],
     recordings: Sequence[np.ndarray],
-    ended: Callable[[], None] = lambda: None,
+    ended: Callable[[], None] | None = None,
 ) -> None:
     """Run the float graphs, each by one of `runs`, over all recordings in the decoding loop.
 
@@ -133,4 +140,5 @@ def transcribe(
             continue
         rows = spec.normalized(spec.rows(pcm, model.window_samples))
         loop.tokens(rows, most_steps(rule, len(pcm), rate))
-        ended()
+        if ended is not None:
+            ended()

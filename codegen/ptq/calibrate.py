@@ -18,19 +18,22 @@ NO_MOMENTS: Moments = {}
 
 
 class Watched:
-    """A float graph under the reference kernels, whose every activation is looked at.
+    """A float graph whose every activation is looked at.
 
-    Their order of summation is the same on every computer. `graph` is what `float_bytes` says.
+    It runs under the reference kernels, whose order of summation is the same on every computer, or
+    `fast`, many times so, under the optimised ones. `graph` is what `float_bytes` says.
     """
 
-    def __init__(self, float_bytes: bytes, graph: Graph):
+    def __init__(self, float_bytes: bytes, graph: Graph, *, fast: bool = False):
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         self.graph = graph
         self._interpreter = Interpreter(
             model_content=float_bytes,
             num_threads=1,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            experimental_op_resolver_type=(
+                OpResolverType.BUILTIN if fast else OpResolverType.BUILTIN_REF
+            ),
             experimental_preserve_all_tensors=True,
         )
         self._interpreter.allocate_tensors()
