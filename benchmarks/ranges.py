@@ -22,8 +22,8 @@ from codegen.evaluate.corpus import read_manifest
 from codegen.evaluate.interpreter import Interpreter
 from codegen.graph import Graph
 from codegen.package import SpeechPackage
-from codegen.ptq import ranges
-from codegen.ptq.calibrate import Range
+from codegen.ptq import adapted
+from codegen.ptq.histogram import Range
 from codegen.ptq.recipe import Recipe
 from codegen.tflite.read import read
 
@@ -41,7 +41,7 @@ def widest(value: float) -> Rule:
     """The project's rule with another bound for GELU."""
 
     def rule(graph: Graph, found: Mapping[str, Range]) -> Ranges:
-        with patch.object(ranges, "GELU_WIDEST", value):
+        with patch.object(adapted, "GELU_WIDEST", value):
             return ADAPTED(graph, found)
 
     return rule
@@ -58,7 +58,7 @@ def wider(factor: float) -> Rule:
     return rule
 
 
-ADAPTED = ranges.adapted
+ADAPTED = adapted.adapted
 RULES: Mapping[str, Rule] = {
     "as seen": seen,
     "headroom 1": ADAPTED,
@@ -107,7 +107,7 @@ def main() -> None:
     for name, rule in RULES.items():
         if given.only not in name:
             continue
-        with patch.object(ranges, "adapted", rule):
+        with patch.object(adapted, "adapted", rule):
             package = pipeline.quantize(
                 given.checkpoint,
                 given.calibration,

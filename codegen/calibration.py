@@ -91,11 +91,11 @@ def watch(
     parts = list(zip(exported, graphs, strict=True))
     if recipe.least_weight is not None:
         importance = Importance(recipe.least_weight)
-        watched: list[Watched] = [importance.watch(*part) for part in parts]
+        watched: list[Watched] = [importance.watch(*part, recipe.ranges) for part in parts]
         transcribe(model, [part.run for part in watched], recordings, importance.ended)
         return watched
     kind = WatchedMoments if recipe.needs_moments else Watched
-    watched = [kind(*part) for part in parts]
+    watched = [kind(*part, recipe.ranges) for part in parts]
     transcribe(model, [part.run for part in watched], recordings)
     return watched
 

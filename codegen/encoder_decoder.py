@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from codegen.evaluate.trace import Traced
     from codegen.frontend._kinds import FrontEnd
     from codegen.models import SpeechModel
-    from codegen.ptq.calibrate import Moments, Range, Watched
+    from codegen.ptq.calibrate import Moments, Watched
+    from codegen.ptq.histogram import Range
     from codegen.ptq.recipe import Recipe
 
 
@@ -149,24 +150,30 @@ def _in_integers(
     notify: Notify,
 ) -> Iterator[bytes]:
     """The graphs in integers, by the ranges that the recordings gave."""
-    from codegen.ptq.ranges import adapted
-    from codegen.tflite.quantize import quantize_ranges
+    from codegen.ptq.adapted import adapted
+    from codegen.tflite.quantize import activation_bits, quantize_ranges
 
-    found = [adapted(part.graph, part.ranges()) for part in watched]
-    _unite(model, [part.graph for part in watched], found)
+    wires = _wires(model, [part.graph for part in watched])
+    bits = [
+        activation_bits(part.graph, recipe, prefix)
+        for part, recipe, prefix in zip(watched, recipes, prefixes, strict=True)
+    ]
+    for ends in wires.values():
+        fewest = min(bits[number][tensor] for number, tensor in ends)
+        for number, tensor in ends:
+            bits[number][tensor] = fewest
+    found = [
+        adapted(part.graph, part.ranges(each)) for part, each in zip(watched, bits, strict=True)
+    ]
+    _unite(model, wires, found)
     parts = zip(exported, found, recipes, prefixes, moments, strict=True)
     for data, ranges, recipe, prefix, seen in parts:
         notify(f"quantizing {prefix[:-1]}")
         yield quantize_ranges(data, ranges, recipe, prefix, seen)
 
 
-def _unite(model: SpeechModel, graphs: Sequence[Graph], found: Sequence[dict[str, Range]]) -> None:
-    """Give all tensors of one wire the range of all, and inputs the range that they can have."""
-    known: dict[str, Range] = {
-        model.graphs[0].inputs[0]: model.front_end.input_range,
-        MASK: (float(model.decoding["float_masked"]), 0.0),
-        **{name: (float(t.min()), float(t.max())) for name, t in model.tables.items()},
-    }
+def _wires(model: SpeechModel, graphs: Sequence[Graph]) -> dict[str, list[tuple[int, str]]]:
+    """The ends of each wire: the number of a graph, and the name of its tensor."""
     caches = {buffer.rows_from: buffer.name for buffer in model.state}
     places: dict[str, list[tuple[int, str]]] = {}
     for number, (part, graph) in enumerate(zip(model.graphs, graphs, strict=True)):
@@ -174,7 +181,21 @@ def _unite(model: SpeechModel, graphs: Sequence[Graph], found: Sequence[dict[str
         for name, index in zip((*part.inputs, *part.outputs), indices, strict=True):
             wire = caches.get(name, name)
             places.setdefault(wire, []).append((number, graph.tensors[index].name))
-    for wire, tensors in places.items():
+    return places
+
+
+def _unite(
+    model: SpeechModel,
+    wires: Mapping[str, Sequence[tuple[int, str]]],
+    found: Sequence[dict[str, Range]],
+) -> None:
+    """Give all tensors of one wire the range of all, and inputs the range that they can have."""
+    known: dict[str, Range] = {
+        model.graphs[0].inputs[0]: model.front_end.input_range,
+        MASK: (float(model.decoding["float_masked"]), 0.0),
+        **{name: (float(t.min()), float(t.max())) for name, t in model.tables.items()},
+    }
+    for wire, tensors in wires.items():
         ranges = [found[number][tensor] for number, tensor in tensors]
         united = (min(low for low, _ in ranges), max(high for _, high in ranges))
         for number, tensor in tensors:

@@ -341,6 +341,7 @@ def find_recipe(
     weight_bits: int | None = None,
     block_size: int | None = None,
     methods: Sequence[str] | None = None,
+    ranges: str | None = None,
 ) -> Recipe:
     """The recipe in a TOML, or one of the options; raises UserError where both are given.
 
@@ -350,8 +351,9 @@ def find_recipe(
 
     if path is None:
         names = tuple(name.strip() for each in methods or () for name in each.split(","))
-        return Recipe(mode or "static8", weight_bits or 8, block_size or 0, names)
-    given = {"mode": mode, "weight-bits": weight_bits, "block-size": block_size}
+        plain = Recipe(mode or "static8", weight_bits or 8, block_size or 0, names)
+        return plain if ranges is None else replace(plain, ranges=ranges)
+    given = {"mode": mode, "weight-bits": weight_bits, "block-size": block_size, "ranges": ranges}
     for option, value in {**given, "method": methods or None}.items():
         if value is not None:
             raise UserError(f"{path} sets the {option} already; leave out --{option}, or --recipe")

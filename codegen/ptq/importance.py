@@ -24,9 +24,9 @@ class Importance:
         self._mass: list[NDArray[np.float64]] = []
         self._waiting: list[WeighedMoments] = []
 
-    def watch(self, float_bytes: bytes, graph: Graph) -> WeighedMoments:
+    def watch(self, float_bytes: bytes, graph: Graph, ranges: str) -> WeighedMoments:
         """A float graph whose moments are of weighed frames; the decoder's tells their weights."""
-        watched = WeighedMoments(float_bytes, graph, self)
+        watched = WeighedMoments(float_bytes, graph, ranges, self)
         self._waiting.append(watched)
         return watched
 
@@ -48,8 +48,8 @@ class WeighedMoments(WatchedMoments):
     The graph that attends to frames has steps for rows, which are summed up as they are.
     """
 
-    def __init__(self, float_bytes: bytes, graph: Graph, importance: Importance):
-        super().__init__(float_bytes, graph)
+    def __init__(self, float_bytes: bytes, graph: Graph, ranges: str, importance: Importance):
+        super().__init__(float_bytes, graph, ranges)
         self._importance = importance
         self._listening = [
             operator.outputs[0]

@@ -18,8 +18,8 @@ _ROWS = 256
 class WatchedMoments(Watched):
     """A float graph whose matrices' inputs are summed up, beside the ranges of all activations."""
 
-    def __init__(self, float_bytes: bytes, graph: Graph):
-        super().__init__(float_bytes, graph)
+    def __init__(self, float_bytes: bytes, graph: Graph, ranges: str = "minmax"):
+        super().__init__(float_bytes, graph, ranges)
         self._sums: dict[int, _Sum] = {}
         self._pairs: dict[tuple[int, int], None] = {}
         for operator in graph.operators:
@@ -41,7 +41,7 @@ class WatchedMoments(Watched):
 
     def moments(self) -> Moments:
         """The sums so far; raises UserError where nothing ran, or for values not finite."""
-        self.ranges()
+        self.seen()
         sums = {source: total.value() for source, total in self._sums.items()}
         found: dict[int, np.ndarray] = {}
         for source, weights in self._pairs:

@@ -272,6 +272,16 @@ def test_static8_leaves_to_int16_what_the_family_says(package8: SpeechPackage) -
         assert types[name] == dtype, name
 
 
+def test_ranges_are_chosen_and_wires_share_them(folder: Path, package8: SpeechPackage) -> None:
+    recipe = Recipe("static8", ranges="mse")
+    made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+    assert made.recipe["ranges"] == "mse"
+    assert "ranges" not in package8.recipe
+    encoder_decoder.read_graphs(made)  # raises where the ends of a wire differ
+    assert any(a.data != b.data for a, b in zip(made.graphs, package8.graphs, strict=True))
+    assert recognizer(made, "reference")()(noise(1, 16000))
+
+
 def test_static8_caches_bytes_and_decides_on_int16(package8: SpeechPackage) -> None:
     step = encoder_decoder.read_graphs(package8)[-1]
     names = dict(zip(package8.graphs[-1].inputs, step.inputs, strict=True))
