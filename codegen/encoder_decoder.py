@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codegen.calibration import BY_TOKEN, Notify, check_audible, table_by, transformed, watch
+from codegen.calibration import BY_TOKEN, Notify, rounded_plainly, table_by, transformed, watch
 from codegen.errors import StapesError, UserError
 from codegen.graph import NUMPY_TYPES, Graph, Quantization, Tensor
 from codegen.package import PackagedGraph, SpeechPackage
@@ -80,8 +80,8 @@ def quantize(
     Every tensor gets the range of its values while the float graphs transcribe the recordings;
     tensors that are wired together get one range, so one scale. The recipe's transforms come first,
     and the package's float graphs are theirs. dynamic8 needs no recordings unless a method looks at
-    inputs. The head keeps int8 weights unless a rule says otherwise. Raises UserError for a
-    recording that is silent or a rule of the recipe that matches nothing.
+    inputs. The head keeps int8 weights unless a rule says otherwise. Raises UserError for a rule of
+    the recipe that matches nothing.
     """
     from codegen.ptq.calibrate import NO_MOMENTS
     from codegen.ptq.recipe import DYNAMIC
@@ -90,7 +90,6 @@ def quantize(
     from codegen.tflite.read import read
     from codegen.tflite.weights import check_weights
 
-    check_audible(recordings, model.decoding["silence"])
     model = transformed(model, recordings, recipe, notify)
     exported, graphs = [], []
     for part in model.graphs:
@@ -112,6 +111,9 @@ def quantize(
         notify(f"calibrating on {len(recordings)} recordings, transcribing them")
         watched = watch(model, exported, graphs, recordings, recipe)
     moments = [part.moments() for part in watched] or [NO_MOMENTS] * len(graphs)
+    for graph, each, seen in zip(graphs, names, moments, strict=True):
+        for line in rounded_plainly(graph, each, seen, recipe):
+            notify(line)
     quantized: list[bytes] = []
     if recipe.mode == DYNAMIC:
         quantized += _weights_alone(exported, recipes, prefixes, moments, notify)
