@@ -175,14 +175,14 @@ def _in_integers(
 
 
 def _wires(model: SpeechModel, graphs: Sequence[Graph]) -> dict[str, list[tuple[int, str]]]:
-    """The ends of each wire: the number of a graph, and the name of its tensor."""
+    """The ends of each wire, first the one that makes it: a graph's number, a tensor's name."""
     caches = {buffer.rows_from: buffer.name for buffer in model.state}
     places: dict[str, list[tuple[int, str]]] = {}
-    for number, (part, graph) in enumerate(zip(model.graphs, graphs, strict=True)):
-        indices = (*graph.inputs, *graph.outputs)
-        for name, index in zip((*part.inputs, *part.outputs), indices, strict=True):
-            wire = caches.get(name, name)
-            places.setdefault(wire, []).append((number, graph.tensors[index].name))
+    for ports in ("outputs", "inputs"):
+        for number, (part, graph) in enumerate(zip(model.graphs, graphs, strict=True)):
+            for name, index in zip(getattr(part, ports), getattr(graph, ports), strict=True):
+                wire = caches.get(name, name)
+                places.setdefault(wire, []).append((number, graph.tensors[index].name))
     return places
 
 
@@ -191,17 +191,21 @@ def _unite(
     wires: Mapping[str, Sequence[tuple[int, str]]],
     found: Sequence[dict[str, Range]],
 ) -> None:
-    """Give all tensors of one wire the range of all, and inputs the range that they can have."""
+    """Give all ends of a wire the range of where it is made, and inputs that which they can have.
+
+    What reads a wire sees the same values, some more often; operators that move values about keep
+    the scale of what they read, so that where they are made decides.
+    """
     known: dict[str, Range] = {
         model.graphs[0].inputs[0]: model.front_end.input_range,
         MASK: (float(model.decoding["float_masked"]), 0.0),
         **{name: (float(t.min()), float(t.max())) for name, t in model.tables.items()},
     }
     for wire, tensors in wires.items():
-        ranges = [found[number][tensor] for number, tensor in tensors]
-        united = (min(low for low, _ in ranges), max(high for _, high in ranges))
+        number, tensor = tensors[0]
+        made = found[number][tensor]
         for number, tensor in tensors:
-            found[number][tensor] = known.get(wire, united)
+            found[number][tensor] = known.get(wire, made)
 
 
 def _assembled(model: SpeechModel, package: SpeechPackage, method: str) -> SpeechPackage:

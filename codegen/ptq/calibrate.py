@@ -87,10 +87,8 @@ class Watched:
                     f" {self.count} calibration samples; only finite values can be quantized:"
                     " check the model and the data."
                 )
-            edges, counts = np.zeros(1), np.zeros(0, np.int64)
-            if self._histograms:
-                edges, counts = self._histograms[place].edges(), self._histograms[place].counts()
-            found[name] = Seen(low, high, edges, counts)
+            histogram = self._histograms[place] if self._histograms else Histogram()
+            found[name] = histogram.seen(low, high)
         return found
 
     def moments(self) -> Moments:

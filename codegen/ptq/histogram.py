@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 2048
+#: Values that are collected before they are counted: a decoder's come in small tensors.
+_AT_ONCE = 1 << 14
 
 #: Smallest and largest value.
 Range = tuple[float, float]
@@ -20,7 +22,7 @@ class Seen:
     """What calibration saw of one activation.
 
     `counts` (bins,) int64 are of the values that are not 0, from edges[n] to below edges[n + 1],
-    float64; both are empty where nothing looks at them.
+    float64; they are 0 where nothing asked for them.
     """
 
     lowest: float
@@ -42,16 +44,27 @@ class Histogram:
         self._exponent = -(1 << 10)
         self._first = 0
         self._counts = np.zeros(1, np.int64)
+        self._new: list[NDArray[np.float32]] = []
 
     def add(self, values: NDArray[np.float32]) -> None:
         """Count values of any shape; those that are not finite must not come."""
-        values = values[values != 0].astype(np.float64)
-        if not values.size:
+        self._new.append(values.reshape(-1))
+        if sum(map(len, self._new)) >= _AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        values = np.concatenate([np.zeros(0, np.float32), *self._new])
+        self._new.clear()
+        zeros = len(values) - np.count_nonzero(values)
+        if zeros == len(values):
             return
         low, high = self._range
         self._widen(min(low, float(values.min())), max(high, float(values.max())))
-        places = np.floor(np.ldexp(values, -self._exponent)).astype(np.int64) - self._first
-        self._counts += np.bincount(places, minlength=len(self._counts))
+        # a power of two, so that this is exact
+        places = np.floor(values * np.float64(math.ldexp(1.0, -self._exponent)))
+        places -= self._first
+        self._counts += np.bincount(places.astype(np.intp), minlength=len(self._counts))
+        self._counts[-self._first] -= zeros
 
     def _widen(self, low: float, high: float) -> None:
         if (low, high) == self._range:
@@ -65,14 +78,12 @@ class Histogram:
         self._range, self._exponent = (low, high), exponent
         self._first, self._counts = first, counts
 
-    def edges(self) -> NDArray[np.float64]:
-        """Where bins begin, and where the last one ends (bins + 1,)."""
-        places = np.arange(self._first, self._first + len(self._counts) + 1)
-        return np.asarray(np.ldexp(places.astype(np.float64), self._exponent))
-
-    def counts(self) -> NDArray[np.int64]:
-        """How many values each bin has (bins,)."""
-        return self._counts.copy()
+    def seen(self, lowest: float, highest: float) -> Seen:
+        """The counts so far, of values that lie between these."""
+        self._count()
+        places = np.arange(self._first, self._first + len(self._counts) + 1, dtype=np.float64)
+        edges: NDArray[np.float64] = np.ldexp(places, self._exponent)
+        return Seen(lowest, highest, edges, self._counts.copy())
 
 
 def _exponent(low: float, high: float) -> int:

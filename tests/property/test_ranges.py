@@ -27,8 +27,7 @@ def _seen(values: np.ndarray, pieces: int = 1) -> Seen:
     histogram = Histogram()
     for piece in np.array_split(values, pieces):
         histogram.add(piece)
-    low, high = float(values.min()), float(values.max())
-    return Seen(low, high, histogram.edges(), histogram.counts())
+    return histogram.seen(float(values.min()), float(values.max()))
 
 
 def _squares(values: np.ndarray, found: Range, bits: int) -> float:
