@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares rules for the ranges of activations, on a development set.
 
-python -m benchmarks.ranges CHECKPOINT --calibration M --development M [--mode static16] [--wer]
+python -m benchmarks.ranges CHECKPOINT --calibration M --development M [--mode static16]
+    [--ranges minmax] [--wer]
 
 For each rule: signal to noise of the encoder's output against the float graph, over every seventh
 recording, all together and of the worst; with --wer also WER over the whole set, beside the float
@@ -100,6 +101,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=Path, required=True)
     parser.add_argument("--development", type=Path, required=True)
     parser.add_argument("--mode", default="static16")
+    parser.add_argument("--ranges", default="minmax")
     parser.add_argument("--window-samples", type=int)
     parser.add_argument("--wer", action="store_true")
     parser.add_argument("--only", default="", help="rules whose name has this in it")
@@ -111,7 +113,7 @@ def main() -> None:
             package = pipeline.quantize(
                 given.checkpoint,
                 given.calibration,
-                Recipe.for_mode(given.mode),
+                Recipe(given.mode, ranges=given.ranges),
                 window_samples=given.window_samples,
             )
         line = "{:16s} encoder {:5.1f} dB, worst {:5.1f} dB".format(
