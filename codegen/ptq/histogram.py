@@ -45,16 +45,19 @@ class Histogram:
         self._first = 0
         self._counts = np.zeros(1, np.int64)
         self._new: list[NDArray[np.float32]] = []
+        self._waiting = 0
 
     def add(self, values: NDArray[np.float32]) -> None:
         """Count values of any shape; those that are not finite must not come."""
         self._new.append(values.reshape(-1))
-        if sum(map(len, self._new)) >= _AT_ONCE:
+        self._waiting += values.size
+        if self._waiting >= _AT_ONCE:
             self._count()
 
     def _count(self) -> None:
         values = np.concatenate([np.zeros(0, np.float32), *self._new])
         self._new.clear()
+        self._waiting = 0
         zeros = len(values) - np.count_nonzero(values)
         if zeros == len(values):
             return
