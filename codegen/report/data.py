@@ -23,6 +23,8 @@ def plan_data(plan: MemoryPlan) -> dict[str, Any]:
         "arena_bytes": dict(plan.arena_bytes),
         "lower_bound_bytes": plan.lower_bound_bytes,
         "optimal": plan.optimal,
+        "given_order_bytes": plan.given_order_bytes,
+        "any_order_bytes": plan.any_order_bytes,
         "unmodified_peak_bytes": plan.unmodified_peak_bytes,
         "programs": [[asdict(placement) for placement in row] for row in plan.placements],
     }

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -101,9 +101,21 @@ def plan_line(plan: MemoryPlan) -> Text:
         text += f" ({100 * plan.total_bytes / bound - 100:+.1f} %)"
     if plan.total_bytes > bound:
         text += ", fewer proved impossible" if plan.optimal else ", fewer not ruled out"
+    for words in order_words(plan):
+        text += f", {words}"
     if plan.unmodified_peak_bytes:
         text += f", unmodified graph {plan.unmodified_peak_bytes:,}"
     return Text(text)
+
+
+def order_words(plan: MemoryPlan) -> Iterator[str]:
+    """What the order of the steps does to the lower bound."""
+    if plan.given_order_bytes > plan.lower_bound_bytes:
+        yield f"in the file's order {plan.given_order_bytes:,}"
+    if plan.any_order_bytes == plan.lower_bound_bytes:
+        yield "the least of any order"
+    elif plan.any_order_bytes:
+        yield f"another order not ruled out down to {plan.any_order_bytes:,}"
 
 
 def plan_view(programs: Sequence[Program], plan: MemoryPlan) -> RenderableType:
