@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from codegen.memory.liveness import Interval, overwritable, round_up
 from codegen.memory_plan import ALIGNMENT_BYTES, BEFORE, SCRATCH
-from codegen.program import Program
+from codegen.program import Program, Step
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,9 @@ class _Life:
     @property
     def touching(self) -> int:
         return sum(1 << unit for unit in self.units)
+
+    def only_in(self, unit: int) -> bool:
+        return self.units == (unit,) and not self.at_first and not self.at_last
 
 
 def members(units: int) -> Iterator[int]:
@@ -149,22 +152,46 @@ def _unit(
     followers: Sequence[int],
     lives: dict[int, _Life],
 ) -> Unit:
-    scratch = max(program.steps[time].scratch_bytes for time in steps)
-    takes, leaves = round_up(scratch, ALIGNMENT_BYTES), 0
-    ends, covers = [], []
     touched = (b for t in steps for b in (*program.steps[t].reads, *program.steps[t].writes))
-    for buffer in dict.fromkeys(touched):
-        life = lives[buffer]
+    mine = {buffer: lives[buffer] for buffer in touched}
+    grouped = any(group.first_step == steps.start for group in program.groups)
+    inside = {b: life.need for b, life in mine.items() if grouped and life.only_in(number)}
+    takes, leaves = _inside(program, steps, inside.values()), 0
+    ends, covers = [], []
+    for buffer, life in mine.items():
         size = life.need.padded_bytes
         if not life.at_first and life.units[0] == number:
-            takes += size
-            leaves += size if life.at_last or len(life.units) > 1 else 0
-            _, sources = overwritable(program, buffer)
-            inputs = tuple(lives[each].touching for each in sources if not lives[each].at_last)
+            takes += 0 if buffer in inside else size
+            leaves += 0 if life.only_in(number) else size
+            inputs = () if grouped else _inputs(program, program.steps[steps.start], buffer, lives)
             covers += [(size, inputs)] if inputs else []
         elif not life.at_last:
             ends.append((life.touching, size))
     return Unit(steps, before, tuple(followers), takes, leaves, tuple(ends), tuple(covers))
+
+
+def _inside(program: Program, steps: range, needs: Collection[Interval]) -> int:
+    """The most bytes of scratch and of what lives in these steps only."""
+    most = 0
+    for time in steps:
+        live = round_up(program.steps[time].scratch_bytes, ALIGNMENT_BYTES)
+        for need in needs:
+            if need.first_use <= time <= need.last_use:
+                shared = need.first_use == time and need.may_cover
+                live += 0 if shared else need.padded_bytes
+        most = max(most, live)
+    return most
+
+
+def _inputs(program: Program, step: Step, output: int, lives: dict[int, _Life]) -> tuple[int, ...]:
+    """The units that touch each input that `output` may be written over where it begins."""
+    return tuple(
+        lives[source].touching
+        for source, target in step.in_place
+        if target == output
+        and overwritable(program, step, source, output)
+        and not lives[source].at_last
+    )
 
 
 def _before(program: Program, unit_of: Sequence[int]) -> list[int]:

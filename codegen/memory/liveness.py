@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from codegen.graph import Graph
 from codegen.memory_plan import ALIGNMENT_BYTES, BEFORE, SCRATCH
-from codegen.program import Program
+from codegen.program import Program, Step
 
 
 @dataclass(frozen=True)
@@ -158,33 +158,29 @@ def _uses(
     return first, last
 
 
-def overwritable(program: Program, output: int) -> tuple[int, tuple[int, ...]]:
-    """The step that first writes buffer `output`, and the inputs that it may write over there.
-
-    Each only where nothing touches it behind that step; (-1, ()) where no step writes in place.
-    """
+def _coverable(
+    program: Program, output: int, first: dict[int, int], last: dict[int, int]
+) -> tuple[int, ...]:
+    """The inputs that buffer `output` may be written over, by the step that first writes it."""
     grouped = {step for g in program.groups for step in range(g.first_step, g.last_step + 1)}
     writers = [time for time, step in enumerate(program.steps) if output in step.writes]
-    if not writers or writers[0] in grouped:
-        return -1, ()
-    step = program.steps[writers[0]]
-    return writers[0], tuple(
+    if not writers or writers[0] in grouped or first[output] != writers[0]:
+        return ()
+    time = writers[0]
+    step = program.steps[time]
+    return tuple(
         source
         for source, target in step.in_place
-        if target == output != source
-        and output not in step.reads
+        if target == output and last[source] == time and overwritable(program, step, source, output)
+    )
+
+
+def overwritable(program: Program, step: Step, source: int, output: int) -> bool:
+    """Whether a step that may write `output` in place of `source` can, if it touches that last."""
+    return (
+        output not in (source, *step.reads)
         and source not in step.writes
         and step.reads.count(source) == 1
         and program.buffers[source].role not in ("state", "shared")
         and program.buffers[output].size_bytes <= program.buffers[source].size_bytes
     )
-
-
-def _coverable(
-    program: Program, output: int, first: dict[int, int], last: dict[int, int]
-) -> tuple[int, ...]:
-    """The inputs that buffer `output` may be written over, by the step that first writes it."""
-    time, sources = overwritable(program, output)
-    if first[output] != time:
-        return ()
-    return tuple(source for source in sources if last[source] == time)

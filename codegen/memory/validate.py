@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from codegen.errors import StapesError
 from codegen.memory_plan import MemoryPlan, Placement
-from codegen.program import Program, Step
+from codegen.program import Group, Program, Step
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,13 @@ def validate_order(given: Sequence[Program], ordered: Sequence[Program]) -> None
             )
 
 
-def _grouped(program: Program) -> list[tuple[Step | int, ...]]:
-    """The steps of each group."""
+def _grouped(program: Program) -> list[tuple[Group | Step, ...]]:
+    """Each group with its steps, wherever they stand."""
     groups = sorted(program.groups, key=lambda group: program.steps[group.first_step].name)
-    return [(*program.steps[g.first_step : g.last_step + 1], g.rows, g.stripe_rows) for g in groups]
+    return [
+        (replace(g, first_step=0, last_step=0), *program.steps[g.first_step : g.last_step + 1])
+        for g in groups
+    ]
 
 
 def _seen(program: Program) -> dict[str, object]:
