@@ -38,15 +38,10 @@ _INT4 = {**_DYNAMIC, "weight_bits": 4}
 _INT4_BLOCKS = {**_INT4, "block_size": 32}
 _INT3_BLOCKS = {**_INT4_BLOCKS, "weight_bits": 3}
 _INT2_BLOCKS = {**_INT4_BLOCKS, "weight_bits": 2}
-_EVERYWHERE = {
-    **_INT4_BLOCKS,
-    "rules": [{"scope": "decoder/head", "weight_bits": 4, "block_size": 32}],
-}
 RECIPES: Mapping[Subject, Recipes] = {
     MOONSHINE: {
         "int4": {**_INT4, "methods": ["gptq"]},
         "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["gptq"]},
-        "int4 everywhere, blocks of 32": {**_EVERYWHERE, "methods": ["gptq"]},
         "int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]},
         "int2, blocks of 32": {**_INT2_BLOCKS, "methods": ["gptq"]},
         "static16, int4": {"mode": "static16", "weight_bits": 4, "methods": ["gptq"]},
@@ -54,7 +49,6 @@ RECIPES: Mapping[Subject, Recipes] = {
     WHISPER: {
         "int4": {**_INT4, "methods": ["quarot", "rsq"]},
         "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["gptq"]},
-        "int4 everywhere, blocks of 32": {**_EVERYWHERE, "methods": ["gptq"]},
         "int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]},
         "int2, blocks of 32": {**_INT2_BLOCKS, "methods": ["gptq"]},
         "static16, int4": {"mode": "static16", "weight_bits": 4, "methods": ["gptq"]},
@@ -65,22 +59,25 @@ RECIPES: Mapping[Subject, Recipes] = {
 IN_BITS = ("int4", "int3, blocks of 32")
 
 
+def labelled(subject: Subject) -> Recipes:
+    """A subject's recipes, called as benchmarks/methods.py does, whose packages are theirs."""
+    return {f"{label}, {', '.join(r['methods'])}": r for label, r in RECIPES[subject].items()}
+
+
 def sections(subject: Subject, corpora: Corpora, qemu: bool) -> list[list[str]]:
     """All that is said of a subject's recipes."""
-    title, recipes = f"{subject.title}, few bits", RECIPES[subject]
-    # as benchmarks/methods.py calls them, whose packages are taken where they are there
-    named = {f"{label}, {', '.join(r['methods'])}": r for label, r in recipes.items()}
+    title, recipes = f"{subject.title}, few bits", labelled(subject)
     found = []
-    for label in named:
+    for label in recipes:
         print(f"measuring: {title}, {label}", flush=True)
-        found.append(measured(subject, label, corpora, named))
+        found.append(measured(subject, label, corpora, recipes))
     plain = made(subject, "dynamic8, int8", corpora)
     floats = Row(
         f"fp32, {subject.window_s} s",
         *(corpora.floats(plain, names) for names in (EVALUATION_VOICES, HUMAN)),
     )
     rows = [one.row for one in found]
-    pairs = zip(recipes, found, strict=True)
+    pairs = zip(RECIPES[subject], found, strict=True)
     compared = {one.row.label: one.package for label, one in pairs if label in IN_BITS}
     return [
         accuracy(title, [], floats, rows),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import few_bits
 from benchmarks.agreement import agreement
 from benchmarks.heard import Corpora
 from benchmarks.speech import EVALUATION_VOICES
-from benchmarks.transcription import SUBJECTS, Subject, made
+from benchmarks.transcription import RECIPES, SUBJECTS, Subject, made
 from benchmarks.wired_bits import BOARD, case
 from codegen.evaluate.wer import compare
 from codegen.measure import read_clips
@@ -27,6 +28,8 @@ ALLOWED_LOSS_INT4 = {
     "moonshine-tiny": {"dynamic8, int4, blocks of 32, gptq": 2.0},
     "whisper-tiny.en": {"dynamic8, int4, blocks of 32": 2.0},
 }
+#: The same of int3.
+ALLOWED_LOSS_INT3 = {"int3, blocks of 32, gptq": 4.0}
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +37,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Corpora:
     """The sets of speech, and whatever is heard in them."""
 
     def make(folder: Path) -> None:
-        for name in ("calibration", *EVALUATION_VOICES):
+        for name in ("calibration", "calibration_long", *EVALUATION_VOICES):
             Corpora(folder).manifest(name)
 
     return Corpora(once(tmp_path_factory, "transcription", make))
@@ -49,18 +52,21 @@ def packaged(
     def package(subject: Subject, label: str) -> SpeechPackage:
         name = f"{subject.checkpoint}-{label}"
 
+        recipes = {**RECIPES, **few_bits.labelled(subject)}
+
         def make(_: Path) -> None:
-            made(subject, label, corpora)
+            made(subject, label, corpora, recipes)
 
         once(tmp_path_factory, name, make)
-        return made(subject, label, corpora)
+        return made(subject, label, corpora, recipes)
 
     return package
 
 
 def _bars() -> Iterator[object]:
     for subject in SUBJECTS:
-        for label, points in (ALLOWED_LOSS | ALLOWED_LOSS_INT4[subject.checkpoint]).items():
+        of_int4 = ALLOWED_LOSS_INT4[subject.checkpoint]
+        for label, points in (ALLOWED_LOSS | of_int4 | ALLOWED_LOSS_INT3).items():
             yield pytest.param(subject, label, points, id=f"{subject.checkpoint}, {label}")
 
 
