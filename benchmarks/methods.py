@@ -11,8 +11,6 @@ interrupted.
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,6 @@ from benchmarks.speech import EVALUATION_VOICES
 from benchmarks.transcription import SUBJECTS, Subject, made, points
 from codegen.errors import UserError
 from codegen.evaluate.wer import Score
-from codegen.package import SpeechPackage
 
 DEVELOPMENT = ("development",)
 ROUNDING = ("round", "round_mse", "hqq", "round_output", "gptq", "rsq")
@@ -49,23 +46,11 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Row:
-    """A package's scores, and how long it took to make, in seconds."""
+    """A package's scores."""
 
     label: str
     development: Score
     evaluation: Score
-    seconds: float
-
-
-def timed(subject: Subject, label: str, corpora: Corpora) -> tuple[SpeechPackage, float]:
-    """The package of a recipe, and the seconds that it took whenever it was made."""
-    note = corpora.folder / "seconds" / f"{subject.checkpoint}, {label}.json"
-    begun = time.monotonic()
-    package = made(subject, label, corpora, RECIPES)
-    if not note.is_file():
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(time.monotonic() - begun))
-    return package, json.loads(note.read_text())
 
 
 def rows(subject: Subject, labels: Sequence[str], corpora: Corpora) -> Iterator[Row]:
@@ -73,12 +58,12 @@ def rows(subject: Subject, labels: Sequence[str], corpora: Corpora) -> Iterator[
     for label in labels:
         print(f"measuring: {subject.title}, {label}", flush=True)
         try:
-            package, seconds = timed(subject, label, corpora)
+            package = made(subject, label, corpora, RECIPES)
         except UserError as error:
             print(f"  not made: {error}", flush=True)
             continue
         chosen_on = corpora.optimised(package, DEVELOPMENT)
-        yield Row(label, chosen_on, corpora.optimised(package, EVALUATION_VOICES), seconds)
+        yield Row(label, chosen_on, corpora.optimised(package, EVALUATION_VOICES))
 
 
 def table(subject: Subject, labels: Sequence[str], corpora: Corpora) -> list[str]:
@@ -92,7 +77,6 @@ def table(subject: Subject, labels: Sequence[str], corpora: Corpora) -> list[str
             *points(row.development, floats[DEVELOPMENT])[:1],
             f"{row.evaluation.errors.wer:.2f}",
             *points(row.evaluation, floats[EVALUATION_VOICES]),
-            f"{row.seconds:.0f}",
         )
         for row in rows(subject, labels, corpora)
     ]
@@ -106,10 +90,9 @@ def table(subject: Subject, labels: Sequence[str], corpora: Corpora) -> list[str
         f" {words.words} of the evaluation's (fp32: {words.wer:.2f}). Points are over fp32 at the"
         " same window, with a paired 95 % interval. Packages ran under LiteRT's optimised kernels"
         " (`stapes wer --resolver xnnpack`). Embedding and head are int8; 200 recordings of the"
-        " long calibration set were looked at where a method does. The seconds are those of"
-        " `stapes quantize`, two at a time on two cores.",
+        " long calibration set were looked at where a method does.",
         "",
-        *page.table((*head, "95 % interval", "made in, s"), lines),
+        *page.table((*head, "95 % interval"), lines),
     ]
 
 
