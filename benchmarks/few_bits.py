@@ -11,20 +11,17 @@ interrupted.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
-from pathlib import Path
 
 from benchmarks import page
 from benchmarks.heard import Corpora
-from benchmarks.speech import EVALUATION_VOICES
 from benchmarks.transcription import (
-    HUMAN,
     SUBJECTS,
     Recipes,
-    Row,
     Subject,
     accuracy,
+    arguments,
+    float_row,
     made,
     measured,
     memory,
@@ -33,8 +30,7 @@ from benchmarks.wired_bits import bits_section
 
 MOONSHINE, WHISPER = SUBJECTS
 WHISPER_BASE = Subject("Whisper base", "whisper-base", 10, "30 s", 1, "en")
-_DYNAMIC = {"mode": "dynamic8"}
-_INT4 = {**_DYNAMIC, "weight_bits": 4}
+_INT4 = {"mode": "dynamic8", "weight_bits": 4}
 _INT4_BLOCKS = {**_INT4, "block_size": 32}
 _INT3_BLOCKS = {**_INT4_BLOCKS, "weight_bits": 3}
 _INT2_BLOCKS = {**_INT4_BLOCKS, "weight_bits": 2}
@@ -74,11 +70,7 @@ def sections(subject: Subject, corpora: Corpora, qemu: bool) -> list[list[str]]:
     for label in recipes:
         print(f"measuring: {title}, {label}", flush=True)
         found.append(measured(subject, label, corpora, recipes))
-    plain = made(subject, "dynamic8, int8", corpora)
-    floats = Row(
-        f"fp32, {subject.window_s} s",
-        *(corpora.floats(plain, names) for names in (EVALUATION_VOICES, HUMAN)),
-    )
+    floats = float_row(subject, made(subject, "dynamic8, int8", corpora), corpora)
     rows = [one.row for one in found]
     pairs = zip(RECIPES[subject], found, strict=True)
     compared = {one.row.label: one.package for label, one in pairs if label in IN_BITS}
@@ -91,10 +83,7 @@ def sections(subject: Subject, corpora: Corpora, qemu: bool) -> list[list[str]]:
 
 def main() -> None:
     """Measure and write the page's sections."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--work", type=Path, default=Path("build/results-models"))
-    parser.add_argument("--page", type=Path, default=Path("docs/results.md"))
-    parser.add_argument("--only", default="", help="models whose names have this")
+    parser = arguments(__doc__, "models whose names have this")
     parser.add_argument("--without-qemu", action="store_true", help="leave the bits' section")
     given = parser.parse_args()
     corpora = Corpora(given.work)

@@ -10,16 +10,14 @@ interrupted.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmarks import page
 from benchmarks.heard import Corpora
 from benchmarks.speech import EVALUATION_VOICES
-from benchmarks.transcription import SUBJECTS, Subject, made, points
+from benchmarks.transcription import SUBJECTS, Subject, arguments, made, points
 from codegen.errors import UserError
 from codegen.evaluate.wer import Score
 
@@ -53,9 +51,9 @@ class Row:
     evaluation: Score
 
 
-def rows(subject: Subject, labels: Sequence[str], corpora: Corpora) -> Iterator[Row]:
+def rows(subject: Subject, corpora: Corpora) -> Iterator[Row]:
     """What is measured of each recipe."""
-    for label in labels:
+    for label in RECIPES:
         print(f"measuring: {subject.title}, {label}", flush=True)
         try:
             package = made(subject, label, corpora, RECIPES)
@@ -66,7 +64,7 @@ def rows(subject: Subject, labels: Sequence[str], corpora: Corpora) -> Iterator[
         yield Row(label, chosen_on, corpora.optimised(package, EVALUATION_VOICES))
 
 
-def table(subject: Subject, labels: Sequence[str], corpora: Corpora) -> list[str]:
+def table(subject: Subject, corpora: Corpora) -> list[str]:
     """The section of a subject."""
     plain = made(subject, "dynamic8, int8", corpora)
     floats = {names: corpora.floats(plain, names) for names in (DEVELOPMENT, EVALUATION_VOICES)}
@@ -78,10 +76,10 @@ def table(subject: Subject, labels: Sequence[str], corpora: Corpora) -> list[str
             f"{row.evaluation.errors.wer:.2f}",
             *points(row.evaluation, floats[EVALUATION_VOICES]),
         )
-        for row in rows(subject, labels, corpora)
+        for row in rows(subject, corpora)
     ]
     chosen, words = floats[DEVELOPMENT].errors, floats[EVALUATION_VOICES].errors
-    head = ("weights and methods", "development", "points", "evaluation", "points")
+    head = "weights and methods|development|points|evaluation|points|95 % interval".split("|")
     return [
         f"## Methods x bits of {subject.title}",
         "",
@@ -92,21 +90,17 @@ def table(subject: Subject, labels: Sequence[str], corpora: Corpora) -> list[str
         " (`stapes wer --resolver xnnpack`). Embedding and head are int8; 200 recordings of the"
         " long calibration set were looked at where a method does.",
         "",
-        *page.table((*head, "95 % interval"), lines),
+        *page.table(head, lines),
     ]
 
 
 def main() -> None:
     """Measure and write the page's sections."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--work", type=Path, default=Path("build/results-models"))
-    parser.add_argument("--page", type=Path, default=Path("docs/results.md"))
-    parser.add_argument("--only", default="", help="models whose names have this")
-    given = parser.parse_args()
+    given = arguments(__doc__, "models whose names have this").parse_args()
     corpora = Corpora(given.work)
     for subject in SUBJECTS:
         if given.only.lower() in subject.title.lower():
-            page.write(given.page, [table(subject, tuple(RECIPES), corpora)])
+            page.write(given.page, [table(subject, corpora)])
 
 
 if __name__ == "__main__":

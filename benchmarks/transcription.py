@@ -232,6 +232,12 @@ def memory(title: str, window_s: int, found: Sequence[Measured]) -> list[str]:
     ]
 
 
+def float_row(subject: Subject, package: SpeechPackage, corpora: Corpora) -> Row:
+    """What a package's float graphs hear at the subject's window."""
+    scores = (corpora.floats(package, names) for names in (EVALUATION_VOICES, HUMAN))
+    return Row(f"fp32, {subject.window_s} s", *scores)
+
+
 def sections(
     subject: Subject, corpora: Corpora, wanted: Callable[[str], bool], qemu: bool
 ) -> list[list[str]]:
@@ -250,9 +256,7 @@ def sections(
     key = f"{label}, {subject.checkpoint}"
     sets = (EVALUATION_VOICES, HUMAN)
     native = Row(label, *(corpora.outside(key, engine, names) for names in sets))
-    floats = Row(
-        f"fp32, {subject.window_s} s", *(corpora.floats(found[0].package, names) for names in sets)
-    )
+    floats = float_row(subject, found[0].package, corpora)
     rows = [one.row for one in found]
     packages = {one.row.label: one.package for one in found if one.row.label in COMPARED}
     return [
@@ -263,12 +267,18 @@ def sections(
     ]
 
 
-def main() -> None:
-    """Measure and write the page's sections."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+def arguments(doc: str | None, only: str) -> argparse.ArgumentParser:
+    """What all commands take that measure models for docs/results.md; `only` is said of --only."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0] if doc else "")
     parser.add_argument("--work", type=Path, default=Path("build/results-models"))
     parser.add_argument("--page", type=Path, default=Path("docs/results.md"))
-    parser.add_argument("--only", default="", help="models and recipes whose names have this")
+    parser.add_argument("--only", default="", help=only)
+    return parser
+
+
+def main() -> None:
+    """Measure and write the page's sections."""
+    parser = arguments(__doc__, "models and recipes whose names have this")
     parser.add_argument("--without-qemu", action="store_true", help="leave the bits' section")
     given = parser.parse_args()
     corpora = Corpora(given.work)

@@ -76,8 +76,10 @@ def rounded_plainly(
     """A line for each operator whose weights are rounded to the nearest for want of moments."""
     from codegen.tflite.weights import float_weights
 
+    if not recipe.needs_moments:
+        return
     for operator, name in zip(graph.operators, names, strict=True):
-        if not recipe.needs_moments or float_weights(graph, operator) is None:
+        if float_weights(graph, operator) is None:
             continue
         seen = moments.get(operator.inputs[1])
         if seen is None or not seen.any():

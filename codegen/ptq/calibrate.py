@@ -10,7 +10,7 @@ import numpy as np
 from codegen.errors import UserError
 from codegen.graph import Graph
 from codegen.ptq.histogram import Histogram, Range, Seen
-from codegen.ptq.recipe import RANGES
+from codegen.ptq.recipe import MIN_MAX, RANGES
 from codegen.registry import plugins
 
 #: Those of a tensor's integers, by its name, 8 where it is not named.
@@ -30,7 +30,7 @@ class Watched:
     """
 
     def __init__(
-        self, float_bytes: bytes, graph: Graph, ranges: str = "minmax", *, fast: bool = False
+        self, float_bytes: bytes, graph: Graph, ranges: str = MIN_MAX, *, fast: bool = False
     ):
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -106,7 +106,7 @@ def calibrate(
     graph: Graph,
     samples: Iterable[Mapping[str, np.ndarray]],
     bits: Bits = ALL_8,
-    ranges: str = "minmax",
+    ranges: str = MIN_MAX,
 ) -> dict[str, Range]:
     """The range of each activation, by tensor name, over all samples, by a file of ptq/ranges.
 

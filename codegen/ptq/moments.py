@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from codegen.graph import Graph
 from codegen.ptq.calibrate import Moments, Watched
+from codegen.ptq.recipe import MIN_MAX
 
 #: Rows that are kept before they are summed up: a decoder's come one by one.
 _ROWS = 256
@@ -19,7 +20,7 @@ class WatchedMoments(Watched):
     """A float graph whose matrices' inputs are summed up, beside the ranges of all activations."""
 
     def __init__(
-        self, float_bytes: bytes, graph: Graph, ranges: str = "minmax", *, fast: bool = False
+        self, float_bytes: bytes, graph: Graph, ranges: str = MIN_MAX, *, fast: bool = False
     ):
         super().__init__(float_bytes, graph, ranges, fast=fast)
         self._sums: dict[int, _Sum] = {}

@@ -108,8 +108,8 @@ class Recipe:
     @property
     def method(self) -> str:
         """The file of ptq/methods that chooses the integers of weights."""
-        last = self.methods[-1:]
-        return last[0] if set(last) & set(methods_with("quantize")) else "round"
+        rounding = methods_with("quantize")
+        return next((name for name in self.methods[-1:] if name in rounding), "round")
 
     @property
     def transforms(self) -> tuple[str, ...]:

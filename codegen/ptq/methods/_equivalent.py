@@ -119,6 +119,11 @@ class Group:
         return wrong / power(weight, seen.rows)
 
 
+def fitted(seen: Observed) -> Floats:
+    """The rows (n, in) that `held_out` leaves; one row alone is in both."""
+    return seen.rows[: max(1, len(seen.rows) // 2)]
+
+
 def held_out(seen: Observed) -> Observed:
     """The later half of the rows, and sums without these; one row alone is in both."""
     rows = seen.rows[len(seen.rows) // 2 :].astype(np.float64)
@@ -197,6 +202,14 @@ def norm_groups(
         weights = [model.module(path).weight.numpy() for path in readers]
         if not any(np.array_equal(weight, table) for weight in weights for table in tables):
             yield norm, Group.of(model, readers, observed, recipe)
+
+
+def linear_groups(
+    model: SpeechModel, observed: Observations, recipe: Recipe
+) -> Iterator[tuple[str, str, Group]]:
+    """Each layer of an attention's values or beside a gate, its reader, and this as a group."""
+    for source, reader in (*model.mixes.items(), *model.gated.items()):
+        yield source, reader, Group.of(model, (reader,), observed, recipe)
 
 
 def change_norm(model: SpeechModel, norm: str, readers: Sequence[str], change: Change) -> None:

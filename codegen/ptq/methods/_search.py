@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,12 +30,14 @@ def scales(
     The first of equals, the first being the one that clips nothing. `importance` (blocks, values),
     not negative, is what the error of a column counts, 1 where it is None.
     """
-    rows = max(1, _AT_ONCE // (values.shape[1] * values.shape[2]))
-    parts = [
-        _best(values[at : at + rows], bits, block_size, importance)
-        for at in range(0, len(values), rows)
-    ]
+    parts = [_best(part, bits, block_size, importance) for part in by_rows(values, _AT_ONCE)]
     return np.concatenate(parts)
+
+
+def by_rows(values: _grid.Floats, at_once: int) -> Iterator[_grid.Floats]:
+    """Blocks (out, blocks, values) in whole rows, so many weights at once, a row at the least."""
+    rows = max(1, at_once // (values.shape[1] * values.shape[2]))
+    return (values[at : at + rows] for at in range(0, len(values), rows))
 
 
 def _best(

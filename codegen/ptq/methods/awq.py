@@ -46,8 +46,7 @@ def transform(model: SpeechModel, observed: Observations, recipe: Recipe) -> Spe
     made = model.copied()
     for norm, group in _equivalent.norm_groups(model, observed, recipe):
         _equivalent.change_norm(made, norm, group.readers, group.best(candidates(group)))
-    for source, reader in (*model.mixes.items(), *model.gated.items()):
-        group = _equivalent.Group.of(model, (reader,), observed, recipe)
+    for source, reader, group in _equivalent.linear_groups(model, observed, recipe):
         _equivalent.change_linear(made, source, reader, group.best(candidates(group)))
     return made
 

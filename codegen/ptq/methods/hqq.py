@@ -46,9 +46,8 @@ def quantize(
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Integers (out, in) and scales (out, blocks) of a weight (out, in)."""
     values = _grid.blocks(weight, block_size)
-    rows = max(1, _AT_ONCE // weight.shape[1])
-    parts = (values[at : at + rows] for at in range(0, len(values), rows))
-    scales = np.concatenate([_scales(part, bits, block_size) for part in parts])
+    parts = [_scales(part, bits, block_size) for part in _search.by_rows(values, _AT_ONCE)]
+    scales = np.concatenate(parts)
     integers = _grid.rounded(values, scales, bits)
     return integers.astype(np.int8).reshape(weight.shape), scales
 

@@ -74,24 +74,18 @@ def transform(model: SpeechModel, observed: Observations, recipe: Recipe) -> Spe
     """The model with learned scales and shifts."""
     made = model.copied()
     for norm, group in _equivalent.norm_groups(model, observed, recipe):
-        rows = _fitted(observed[group.readers[0]].rows)
+        rows = _equivalent.fitted(observed[group.readers[0]])
         scaled = [group.unchanged, *awq.candidates(group)]
         means = group.seen.mean.astype(np.float32)
         shifted = [_equivalent.Change(each.scales, means) for each in scaled]
         change = _chosen(group, rows, [*scaled, *shifted], shifting=True)
         _equivalent.change_norm(made, norm, group.readers, change)
-    for source, reader in (*model.mixes.items(), *model.gated.items()):
-        group = _equivalent.Group.of(model, (reader,), observed, recipe)
-        rows = _fitted(observed[reader].rows)
+    for source, reader, group in _equivalent.linear_groups(model, observed, recipe):
+        rows = _equivalent.fitted(observed[reader])
         scaled = [group.unchanged, *awq.candidates(group)]
         change = _chosen(group, rows, scaled, shifting=False)
         _equivalent.change_linear(made, source, reader, change)
     return made
-
-
-def _fitted(rows: _equivalent.Floats) -> _equivalent.Floats:
-    """The rows that are not held out; one row alone is both."""
-    return rows[: max(1, len(rows) // 2)]
 
 
 def _chosen(
