@@ -36,6 +36,7 @@ from typing import Any
 
 from codegen import wiring
 from codegen.errors import StapesError, UserError
+from codegen.folders import put_in_place
 from codegen.wiring import WIRED_SCHEMA, StateBuffer, Table
 
 SCHEMA = 1
@@ -168,14 +169,7 @@ def save_package(package: SpeechPackage, folder: Path, overwrite: bool = False) 
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-            try:
-                if folder.exists():
-                    folder.rename(old)
-                fresh.rename(folder)
-            except BaseException:  # an interruption, too, puts back what was there
-                if old.exists() and not folder.exists():
-                    old.rename(folder)
-                raise
+            put_in_place(fresh, folder, old)
     except OSError as error:
         raise StapesError(
             f"{folder} cannot be written: {error.strerror or error}; nothing was left there:"

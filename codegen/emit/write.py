@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from codegen.errors import StapesError, UserError
+from codegen.folders import put_in_place
 
 
 def write_folder(
@@ -32,14 +32,7 @@ def write_folder(
             target = new / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        try:
-            if folder.exists():
-                os.rename(folder, part / "old")
-            os.rename(new, folder)
-        except BaseException:  # an interruption, too, puts back what was there
-            if (part / "old").exists() and not folder.exists():
-                os.rename(part / "old", folder)
-            raise
+        put_in_place(new, folder, part / "old")
     except OSError as error:
         raise StapesError(
             f"cannot write {folder}: {error.strerror or error}. Nothing was left there; make room "

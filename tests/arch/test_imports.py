@@ -12,6 +12,7 @@ import pytest
 CODEGEN = Path(__file__).resolve().parents[2] / "codegen"
 
 LEAVES = {"data", "errors", "graph", "memory_plan", "package", "program", "registry", "target"} | {
+    "folders",
     "row_scales",
     "wiring",
 }
