@@ -206,11 +206,12 @@ def compile_model(model: Model, target: Target) -> Compiled:
     from codegen.memory.liveness import graph_peak_bytes
     from codegen.memory.place import place
     from codegen.memory.plan import plan
+    from codegen.memory.stripe import stripe
     from codegen.memory.validate import validate
 
     if model.package is not None:
         target = target.with_speech()
-    programs = tuple(lower(graph, target) for graph in model.graphs)
+    programs = tuple(stripe(lower(graph, target)) for graph in model.graphs)
     extras: tuple[FootprintRow, ...] = ()
     if model.package is not None:
         speech = _speech_inputs(model.package, model.graphs)

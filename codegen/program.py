@@ -83,8 +83,27 @@ Operand = BufferRef | Constant | Params | Row0 | Rows | Scratch | int
 
 
 @dataclass(frozen=True)
+class RowAccess:
+    """What one row of a step reads of an operand, or writes.
+
+    Row r takes `window` units of `unit_bytes`, from unit r // share * stride + first on.
+    """
+
+    unit_bytes: int
+    share: int = 1
+    stride: int = 1
+    window: int = 1
+    first: int = 0
+
+
+@dataclass(frozen=True)
 class Step:
-    """One kernel call; `operands` stand in the order of the C function's arguments."""
+    """One kernel call; `operands` stand in the order of the C function's arguments.
+
+    `by_row` has an entry for each operand where any run of rows can be computed alone, as the
+    first rows of a step whose operands start where those rows take theirs; None is for an operand
+    that every row takes whole. It is empty where rows need each other.
+    """
 
     name: str
     kernel: str
@@ -96,6 +115,7 @@ class Step:
     scratch_bytes: int = 0
     in_place: tuple[tuple[int, int], ...] = ()
     macs: int = 0
+    by_row: tuple[RowAccess | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,13 +127,42 @@ class Alias:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """Which rows of a step go with the rows [row, row + rows) of its group.
+
+    These are rows * each + more, from row * each + first on. A step that runs once a block takes
+    its rows for all of the block with the block's first stripe.
+    """
+
+    each: int = 1
+    more: int = 0
+    first: int = 0
+    once_a_block: bool = False
+
+
+@dataclass(frozen=True)
 class Group:
-    """A run of row-independent steps that executes `stripe_rows` rows at a time."""
+    """A run of row-independent steps that executes at most `stripe_rows` of `rows` rows at a time.
+
+    A stripe never crosses a multiple of `block_rows`. The steps have their `paces` in order; a
+    buffer of `held` has room for what one stripe (or block) puts there, and only they touch it.
+    """
 
     first_step: int
     last_step: int
     rows: int
     stripe_rows: int
+    block_rows: int = 0
+    paces: tuple[Pace, ...] = ()
+    held: tuple[int, ...] = ()
+
+    def __contains__(self, step: int) -> bool:
+        """Whether the step is one of the group's."""
+        return self.first_step <= step <= self.last_step
+
+    def pace(self, step: int) -> Pace:
+        """That of the step of this number."""
+        return self.paces[step - self.first_step]
 
 
 @dataclass(frozen=True)

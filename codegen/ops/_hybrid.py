@@ -20,6 +20,7 @@ from codegen.ops._operands import (
     optional_input,
     output_of,
     result,
+    row_by_row,
     step_name,
 )
 from codegen.ops._quantize import float_range
@@ -116,7 +117,7 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
             ("scales", scales(graph, operator)),
         ),
     )
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel=f"stapes_fully_connected_f32_w{bits}{'_blocks' if size else ''}",
         header=matrix_header(bits),
@@ -136,6 +137,7 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
         scratch_bytes=_scratch_bytes(rows, inputs, bits),
         macs=after.elements * inputs,
     )
+    return row_by_row(graph, call)
 
 
 def convolution_params(graph: Graph, operator: Operator) -> Params:

@@ -9,6 +9,7 @@ from typing import Any
 
 from codegen.graph import Graph, Operator
 from codegen.ops._operands import input_of, output_of
+from codegen.program import BufferRef, RowAccess, Step
 
 
 @dataclass(frozen=True)
@@ -124,3 +125,18 @@ def output_shape(
         axis = Axis(length, 0, count, options[f"stride_{letter}"], dilation)
         found.append(outputs(axis, options["padding"]))
     return (found[0], found[1]) if min(found) > 0 else None
+
+
+def by_row(graph: Graph, operator: Operator, step: Step) -> Step:
+    """The step, said to make each row from a window of rows, unless some lie in the padding."""
+    y, _ = axes(graph, operator)
+    if y.pad or (y.output - 1) * y.stride + _span(y) > y.input:
+        return step
+    before, after = input_of(graph, operator, 0), output_of(graph, operator)
+    window = RowAccess(before.size_bytes // y.input, stride=y.stride, window=_span(y))
+    rows = {
+        operator.inputs[0]: window,
+        operator.outputs[0]: RowAccess(after.size_bytes // y.output),
+    }
+    taken = (rows.get(o.index) if isinstance(o, BufferRef) else None for o in step.operands)
+    return replace(step, by_row=tuple(taken))

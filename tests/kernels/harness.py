@@ -14,9 +14,21 @@ import numpy as np
 
 from codegen.data import data_folder
 from codegen.emit.project import FLOAT_FLAGS
+from codegen.emit.stripes import Start, start
 from codegen.graph import NUMPY_TYPES, Graph, Tensor
 from codegen.ops import _cases
-from codegen.program import BufferRef, Constant, Operand, Params, Program, Row0, Rows, Scratch, Step
+from codegen.program import (
+    BufferRef,
+    Constant,
+    Group,
+    Operand,
+    Params,
+    Program,
+    Row0,
+    Rows,
+    Scratch,
+    Step,
+)
 
 WARNINGS = "-std=c11 -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Werror".split()
 #: -fwrapv-free: any overflow, wild shift or misaligned access aborts the process.
@@ -61,7 +73,14 @@ class Runner:
         for position, data in zip(self._program.inputs, inputs, strict=True):
             view = memory[position][: data.nbytes]
             view[:] = np.frombuffer(data.tobytes(), np.uint8)
-        for step in self._program.steps:
+        grouped = dict[int, Group]()
+        for group in self._program.groups:
+            grouped |= dict.fromkeys(range(group.first_step, group.last_step + 1), group)
+        for number, step in enumerate(self._program.steps):
+            if number in grouped:
+                if grouped[number].first_step == number:
+                    self._loop(grouped[number], memory)
+                continue
             for source, target in step.in_place if in_place else ():
                 if step.reads.count(source) == 1 and memory[source].size >= memory[target].size:
                     memory[target] = memory[source].copy()
@@ -79,24 +98,59 @@ class Runner:
         ]
 
     def _run(self, step: Step, memory: list[np.ndarray], stripe: int | None) -> None:
-        function = getattr(self._library, step.kernel)
-        function.restype = None
-        scratch = np.full(step.scratch_bytes + _GUARD_BYTES, _GUARD, np.uint8)
         striped = any(isinstance(operand, Row0) for operand in step.operands)
         size = stripe if stripe and striped else step.rows
         for row0 in range(0, step.rows, size):
             rows = min(size, step.rows - row0)
-            function(*(self._argument(o, memory, scratch, row0, rows) for o in step.operands))
+            self._call(step, memory, row0, rows, [0] * len(step.operands))
+
+    def _loop(self, group: Group, memory: list[np.ndarray]) -> None:
+        """The steps of a group as the emitted loop calls them."""
+        row = 0
+        while row < group.rows:
+            rows = min(group.stripe_rows, group.block_rows - row % group.block_rows)
+            for number in range(group.first_step, group.last_step + 1):
+                step, pace = self._program.steps[number], group.pace(number)
+                if pace.once_a_block and row % group.block_rows:
+                    continue
+                count = pace.each if pace.once_a_block else rows * pace.each + pace.more
+                starts = [
+                    Start()
+                    if isinstance(operand, BufferRef) and operand.index in group.held
+                    else start(group, pace, access)
+                    for operand, access in zip(step.operands, step.by_row, strict=True)
+                ]
+                self._call(step, memory, 0, count, [each.at(row) for each in starts])
+            row += rows
+
+    def _call(
+        self, step: Step, memory: list[np.ndarray], row0: int, rows: int, starts: Sequence[int]
+    ) -> None:
+        function = getattr(self._library, step.kernel)
+        function.restype = None
+        scratch = np.full(step.scratch_bytes + _GUARD_BYTES, _GUARD, np.uint8)
+        function(
+            *(
+                self._argument(operand, memory, scratch, row0, rows, at)
+                for operand, at in zip(step.operands, starts, strict=True)
+            )
+        )
         assert (scratch[step.scratch_bytes :] == _GUARD).all(), step.name
 
     def _argument(
-        self, operand: Operand, memory: list[np.ndarray], scratch: np.ndarray, row0: int, rows: int
+        self,
+        operand: Operand,
+        memory: list[np.ndarray],
+        scratch: np.ndarray,
+        row0: int,
+        rows: int,
+        at: int,
     ) -> object:
         match operand:
             case BufferRef():
-                return ctypes.c_void_p(memory[operand.index].ctypes.data)
+                return ctypes.c_void_p(memory[operand.index].ctypes.data + at)
             case Constant():
-                return ctypes.c_void_p(operand.values.ctypes.data)
+                return ctypes.c_void_p(operand.values.ctypes.data + at)
             case Params():
                 return ctypes.byref(self._struct(operand))
             case Row0():

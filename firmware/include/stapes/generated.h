@@ -33,4 +33,10 @@ static inline int stapes_stopped(const stapes_context *context, int32_t step) {
     return context->on_step != NULL && context->on_step(context->user, step) != 0;
 }
 
+/* Rows of the stripe that starts at `row`: at most `most`, to the next multiple of `block`. */
+static inline int32_t stapes_stripe(int32_t row, int32_t most, int32_t block) {
+    const int32_t left = block - row % block;
+    return left < most ? left : most;
+}
+
 #endif

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of row-independent steps a stripe of rows at a time, where that lowers a program's peak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from codegen.memory.liveness import intervals, round_up
+from codegen.memory.rows import grouped, held_bytes, touched
+from codegen.memory_plan import ALIGNMENT_BYTES, SCRATCH
+from codegen.program import Group, Program
+
+#: The longest run that is tried, in steps.
+_LONGEST = 24
+
+
+def stripe(program: Program) -> Program:
+    """The program with the groups that bring its peak of live bytes down as far as they can.
+
+    At the time of the peak the run of steps that leaves least alive becomes a group, of one row a
+    stripe, as long as there is one that helps. Then each group gets the greatest height under
+    which no more is alive than the final peak.
+    """
+    search = _Search(program)
+    while search.lower_the_peak():
+        pass
+    peak = search.peak_bytes
+    groups = tuple(search.tallest(group, peak) for group in search.groups)
+    return with_groups(program, groups)
+
+
+def with_groups(program: Program, groups: Sequence[Group]) -> Program:
+    """The program with these groups, whose buffers hold what their heights ask for."""
+    buffers = list(program.buffers)
+    for group in groups:
+        for index, size_bytes in held_bytes(program, group).items():
+            buffers[index] = replace(buffers[index], size_bytes=size_bytes)
+    return replace(program, buffers=tuple(buffers), groups=tuple(groups))
+
+
+class _Search:
+    """A program with the groups that were found so far, and what is alive at each time.
+
+    Times start with BEFORE, so that a step's is its number + 1.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.spans = touched(program)
+        self.groups: list[Group] = []
+        self._update()
+
+    def _update(self) -> None:
+        """Take stock after a change of groups."""
+        self.groups.sort(key=lambda group: group.first_step)
+        needs = intervals(with_groups(self.program, self.groups))
+        count = len(self.program.steps) + 2
+        self.needs = {need.buffer: need for need in needs if need.buffer != SCRATCH}
+        self.sums = [0] * count  # without what is saved in place
+        saved = [0] * count
+        for need in needs:
+            for time in range(need.first_use, need.last_use + 1):
+                self.sums[time + 1] += need.padded_bytes
+            if need.may_cover:
+                saved[need.first_use + 1] += need.padded_bytes
+        self.live = [all_ - less for all_, less in zip(self.sums, saved, strict=True)]
+        self.peak_bytes = max(self.live)
+
+    def lower_the_peak(self) -> bool:
+        """Make the best group around the first step at the peak; False where none is below it."""
+        time = self.live.index(self.peak_bytes) - 1
+        best: tuple[int, int, Group] | None = None
+        for group in self._candidates(time):
+            length = group.last_step - group.first_step
+            found = (self._within(group), length, group)
+            if best is None or found[:2] < best[:2]:
+                best = found
+        if best is None or best[0] >= self.peak_bytes:
+            return False
+        self.groups = [g for g in self.groups if g.first_step not in best[2]] + [best[2]]
+        self._update()
+        return True
+
+    def _candidates(self, time: int) -> Iterator[Group]:
+        """Groups with the step at `time`, that take others whole or leave them whole."""
+        count = len(self.program.steps)
+        if not 0 <= time < count:
+            return
+        for first in range(time, max(-1, time - _LONGEST), -1):
+            if not self.program.steps[first].by_row:
+                return
+            for last in range(max(time, first + 1), min(count, first + _LONGEST)):
+                if not self.program.steps[last].by_row:
+                    break
+                parts = [g for g in self.groups if g.first_step <= last and first <= g.last_step]
+                if any(g.first_step < first or last < g.last_step for g in parts):
+                    continue
+                group = grouped(self.program, self.spans, first, last)
+                if group is not None:
+                    yield group
+
+    def _within(self, group: Group) -> int:
+        """The most that is alive in one of a group's steps."""
+        steps = range(group.first_step, group.last_step + 1)
+        held = {index: _padded(size) for index, size in held_bytes(self.program, group).items()}
+        sums = [self.sums[number + 1] for number in steps]
+        reads = dict[int, int]()  # the last reader of each buffer
+        makers = dict[int, int]()
+        for number in steps:
+            step = self.program.steps[number]
+            reads |= dict.fromkeys(step.reads, number)
+            makers |= dict.fromkeys(step.writes, number)
+        for buffer in {**reads, **makers}:
+            need = self.needs[buffer]
+            brief = buffer in held and not group.pace(makers[buffer]).once_a_block
+            for at, number in enumerate(steps):
+                if need.first_use <= number <= need.last_use:
+                    sums[at] -= need.padded_bytes
+                if not brief or makers[buffer] <= number <= reads[buffer]:
+                    sums[at] += held.get(buffer, need.padded_bytes)
+        for at, number in enumerate(steps):
+            sums[at] -= self._saved(group, number, held, reads)
+        return max(sums)
+
+    def _saved(
+        self, group: Group, number: int, held: Mapping[int, int], reads: Mapping[int, int]
+    ) -> int:
+        """What a step of a group need not have twice, as it writes over what it reads."""
+        step = self.program.steps[number]
+        for source, output in step.in_place:
+            if (
+                output in held
+                and source in held
+                and held[output] <= held[source]
+                and reads[source] == number
+                and step.reads.count(source) == 1
+                and output not in step.reads
+                and not any(
+                    group.pace(n).once_a_block
+                    for n in range(group.first_step, group.last_step + 1)
+                    if {source, output} & set(self.program.steps[n].writes)
+                )
+            ):
+                return held[output]
+        return 0
+
+    def tallest(self, group: Group, most_bytes: int) -> Group:
+        """The group with the fewest stripes a block that keep to so many bytes."""
+        block = group.block_rows
+        low, high = 1, block  # stripes a block: too few or just enough, and enough
+        while low < high:
+            count = (low + high) // 2
+            tried = replace(group, stripe_rows=-(-block // count))
+            if self._within(tried) <= most_bytes:
+                high = count
+            else:
+                low = count + 1
+        return replace(group, stripe_rows=-(-block // high))
+
+
+def _padded(size_bytes: int) -> int:
+    return round_up(size_bytes, ALIGNMENT_BYTES)
