@@ -101,8 +101,8 @@ class Step:
     """One kernel call; `operands` stand in the order of the C function's arguments.
 
     `by_row` has an entry for each operand where any run of rows can be computed alone, as the
-    first rows of a step whose operands start where those rows take theirs; None is for an operand
-    that every row takes whole. It is empty where rows need each other.
+    first rows of a call whose pointers point to what the first of them takes; None is for an
+    operand that every row takes whole. It is empty where rows need each other.
     """
 
     name: str

@@ -10,7 +10,7 @@ from functools import singledispatchmethod
 from codegen.emit.filters import c_call, c_ident, c_int, c_number
 from codegen.emit.inputs import EmitInputs
 from codegen.emit.speech_context import Places, SpeechContext, speech_context
-from codegen.emit.stripes import Start, row_count, start
+from codegen.emit.stripes import Start, row_count, start, whole
 from codegen.emit.values import Arena, Data, Slot
 from codegen.emit.weights import ALIGNMENT_BYTES, HEADER_BYTES, Piece, pack
 from codegen.errors import StapesError
@@ -252,10 +252,10 @@ class _Arguments:
 
     def _start(self, operand: Operand, access: RowAccess | None) -> Start:
         """Where the rows of a stripe start in an operand: with it, in what is held for a stripe."""
-        held = isinstance(operand, BufferRef) and self.group and operand.index in self.group.held
-        if self.group is None or held:
-            return Start()
-        return start(self.group, self.group.pace(self.index), access)
+        if self.group is None:
+            return whole(access)
+        held = isinstance(operand, BufferRef) and operand.index in self.group.held
+        return Start() if held else start(self.group, self.group.pace(self.index), access)
 
     def constant(self, constant: Constant, at: Start = _WHOLE) -> str:
         """The array, or where it lies in the bound weights, from a row on."""

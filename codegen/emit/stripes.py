@@ -41,17 +41,20 @@ class Start:
         return f" + (uint32_t)({added})" if added else ""
 
 
+def whole(access: RowAccess | None) -> Start:
+    """Where the first row of all starts in an operand."""
+    return Start(more_bytes=access.first * access.unit_bytes) if access else Start()
+
+
 def start(group: Group, pace: Pace, access: RowAccess | None) -> Start:
     """Where the rows of a stripe start in an operand that lies somewhere as a whole."""
     if access is None:
         return Start()
+    first = (pace.first * access.stride + access.first) * access.unit_bytes
     if access.share > 1:
-        return Start(access.share, access.unit_bytes)
-    if pace.once_a_block:
-        return Start(group.block_rows, pace.each * access.unit_bytes)
-    first = pace.first * access.stride + access.first
-    each = pace.each * access.stride * access.unit_bytes
-    return Start(1, each, first * access.unit_bytes)
+        return Start(access.share, access.unit_bytes, first)
+    share = group.block_rows if pace.once_a_block else 1
+    return Start(share, pace.each * access.stride * access.unit_bytes, first)
 
 
 def row_count(pace: Pace) -> str:

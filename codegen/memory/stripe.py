@@ -7,27 +7,63 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from codegen.memory.liveness import intervals, round_up
+from codegen.memory.overlay import overlaid, overlays
+from codegen.memory.recompute import makers, recomputed
 from codegen.memory.rows import grouped, held_bytes, touched
 from codegen.memory_plan import ALIGNMENT_BYTES, SCRATCH
 from codegen.program import Group, Program
 
 #: The longest run that is tried, in steps.
 _LONGEST = 24
+#: At most this part of all multiplications may be done again.
+_SHARE_AGAIN = 4
+#: And this part of the peak is not worth a loop.
+_SLACK_SHARE = 128
+#: A buffer is large if it is this part of the peak.
+_LARGE_SHARE = 8
 
 
 def stripe(program: Program) -> Program:
     """The program with the groups that bring its peak of live bytes down as far as they can.
 
     At the time of the peak the run of steps that leaves least alive becomes a group, of one row a
-    stripe, as long as there is one that helps. Then each group gets the greatest height under
-    which no more is alive than the final peak.
+    stripe, as long as there is one that helps. Where none does, buffers that live then are made
+    again for each of their readers, if that helps. Then groups that save next to nothing go, and
+    each of the others gets the greatest height under which the final peak stays.
     """
-    search = _Search(program)
-    while search.lower_the_peak():
-        pass
-    peak = search.peak_bytes
-    groups = tuple(search.tallest(group, peak) for group in search.groups)
-    return with_groups(program, groups)
+    best = _Search(program)
+    most_macs = macs(program) * (1 + 1 / _SHARE_AGAIN)
+    found = best.result()
+    while True:
+        others = [_Search(other) for other in best.with_copies()]
+        lower = [each for each in others if each.peak_bytes < best.peak_bytes]
+        results = [(each.peak_bytes, at, each.result()) for at, each in enumerate(lower)]
+        allowed = [each for each in results if macs(each[2]) <= most_macs]
+        if not allowed:
+            return found
+        _, at, found = min(allowed, key=lambda each: each[:2])
+        best = lower[at]
+
+
+def macs(program: Program) -> int:
+    """Multiplications of a run, with the rows that groups compute more than once."""
+    total = 0
+    for number, step in enumerate(program.steps):
+        rows = step.rows
+        for group in program.groups:
+            if number in group:
+                rows = _rows_computed(group, number)
+        total += step.macs * rows // step.rows
+    return total
+
+
+def _rows_computed(group: Group, number: int) -> int:
+    pace = group.pace(number)
+    blocks = group.rows // group.block_rows
+    if pace.once_a_block:
+        return blocks * pace.each
+    stripes = blocks * -(-group.block_rows // group.stripe_rows)
+    return group.rows * pace.each + stripes * pace.more
 
 
 def with_groups(program: Program, groups: Sequence[Group]) -> Program:
@@ -46,10 +82,40 @@ class _Search:
     """
 
     def __init__(self, program: Program) -> None:
-        self.program = program
+        self.given = self.program = program
         self.spans = touched(program)
         self.groups: list[Group] = []
         self._update()
+        while self._lower_the_peak() or self._overlay():
+            pass
+
+    def result(self) -> Program:
+        """The program with the groups that it needs, as high as the peak lets them be."""
+        most_bytes = self.peak_bytes + self.peak_bytes // _SLACK_SHARE
+        for group in tuple(self.groups):
+            self.groups.remove(group)
+            self._update()
+            if max(self.live[group.first_step + 1 : group.last_step + 2]) > most_bytes:
+                self.groups.append(group)
+        self.program, self.spans = self.given, touched(self.given)
+        self._overlay()
+        most_bytes = max(most_bytes, self.peak_bytes)
+        groups = [self._tallest(group, most_bytes) for group in self.groups]
+        return with_groups(self.program, groups)
+
+    def with_copies(self) -> Iterator[Program]:
+        """The program with one of the peak's large buffers made again for its readers.
+
+        These are alive then, or made from what is.
+        """
+        time = self.live.index(self.peak_bytes) - 1
+        for index, need in self.needs.items():
+            if need.padded_bytes * _LARGE_SHARE < self.peak_bytes:
+                continue
+            if need.first_use <= time <= need.last_use or time in makers(self.given, index):
+                other = recomputed(self.given, index)
+                if other is not None:
+                    yield other
 
     def _update(self) -> None:
         """Take stock after a change of groups."""
@@ -67,7 +133,7 @@ class _Search:
         self.live = [all_ - less for all_, less in zip(self.sums, saved, strict=True)]
         self.peak_bytes = max(self.live)
 
-    def lower_the_peak(self) -> bool:
+    def _lower_the_peak(self) -> bool:
         """Make the best group around the first step at the peak; False where none is below it."""
         time = self.live.index(self.peak_bytes) - 1
         best: tuple[int, int, Group] | None = None
@@ -81,6 +147,16 @@ class _Search:
         self.groups = [g for g in self.groups if g.first_step not in best[2]] + [best[2]]
         self._update()
         return True
+
+    def _overlay(self) -> bool:
+        """Let groups write over what they read row by row; False where that changes nothing."""
+        before = self.program
+        for group in self.groups:
+            pairs = overlays(self.program, self.spans, group)
+            self.program = overlaid(self.program, pairs)
+            self.spans = touched(self.program)
+        self._update()
+        return self.program is not before
 
     def _candidates(self, time: int) -> Iterator[Group]:
         """Groups with the step at `time`, that take others whole or leave them whole."""
@@ -145,7 +221,7 @@ class _Search:
                 return held[output]
         return 0
 
-    def tallest(self, group: Group, most_bytes: int) -> Group:
+    def _tallest(self, group: Group, most_bytes: int) -> Group:
         """The group with the fewest stripes a block that keep to so many bytes."""
         block = group.block_rows
         low, high = 1, block  # stripes a block: too few or just enough, and enough

@@ -43,6 +43,8 @@ class _Loop:
         self.program, self.group = program, group
         self.here: dict[int, Range] = {}
         self.done: dict[int, int] = {}
+        before = program.steps[: group.first_step]
+        self.older = {*program.inputs, *(index for step in before for index in step.writes)}
         self.broken: list[str] = []
 
     def run(self) -> list[str]:
@@ -65,7 +67,7 @@ class _Loop:
             row += rows
         for index, end in self.done.items():
             buffer = self.program.buffers[index]
-            if not self.broken and end != buffer.size_bytes:
+            if not self.broken and end != buffer.size_bytes and index not in self.older:
                 self.broken.append(f"{end} of the {buffer.size_bytes} bytes of '{buffer.name}'")
         return self.broken
 
@@ -92,6 +94,9 @@ class _Loop:
         if index in self.group.held:
             start, end = self.here.get(index, (0, 0))
             fine = access is not None and wanted[0] == start and wanted[1] <= end
+        elif index in self.done and index in self.older:  # a row is read, then written over
+            inside = wanted[0] >= self.done[index] and wanted[1] <= buffer.size_bytes
+            fine = inside and (index not in step.writes or (index, index) in step.in_place)
         else:
             fine = wanted[0] >= 0 and wanted[1] <= self.done.get(index, buffer.size_bytes)
         if not fine:
@@ -106,6 +111,8 @@ class _Loop:
             self.broken.append(f"step '{step.name}' writes all of '{buffer.name}' again")
             return
         start, end = _bytes(access, taken)
+        if end > buffer.size_bytes and index not in self.group.held:
+            self.broken.append(f"'{buffer.name}' has no byte {end - 1}")
         if index in self.group.held:
             self.here[index] = (start, end)
             if end - start > buffer.size_bytes:

@@ -14,7 +14,7 @@ import numpy as np
 
 from codegen.data import data_folder
 from codegen.emit.project import FLOAT_FLAGS
-from codegen.emit.stripes import Start, start
+from codegen.emit.stripes import Start, start, whole
 from codegen.graph import NUMPY_TYPES, Graph, Tensor
 from codegen.ops import _cases
 from codegen.program import (
@@ -102,7 +102,8 @@ class Runner:
         size = stripe if stripe and striped else step.rows
         for row0 in range(0, step.rows, size):
             rows = min(size, step.rows - row0)
-            self._call(step, memory, row0, rows, [0] * len(step.operands))
+            accesses = step.by_row or [None] * len(step.operands)
+            self._call(step, memory, row0, rows, [whole(each).at(0) for each in accesses])
 
     def _loop(self, group: Group, memory: list[np.ndarray]) -> None:
         """The steps of a group as the emitted loop calls them."""

@@ -17,8 +17,9 @@ from codegen.lower import lower
 from codegen.memory.liveness import intervals, peak_bytes
 from codegen.memory.plan import plan
 from codegen.memory.rows import grouped, touched
-from codegen.memory.stripe import stripe, with_groups
+from codegen.memory.stripe import macs, stripe, with_groups
 from codegen.memory.validate import validate
+from codegen.memory.validate_stripes import violations
 from codegen.program import BufferRef, Group, Pace, Program
 from codegen.registry import plugins
 from tests.kernels.harness import Runner, build_library, random_inputs
@@ -137,9 +138,9 @@ class _Net:
         mix = self.reshaped(self.order(mix, 0, 2, 1, 3), 1, time, width)
         return self.add("ADD", (x, self.matrix(mix, width)), self.shape(x))
 
-    def convolution(self, x: int, stride: int, taps: int) -> int:
-        _, _, time, width = self.shape(x)
-        data = self.rng.integers(-127, 128, (width, 1, taps, width)).astype(np.int8)
+    def convolution(self, x: int, stride: int, taps: int, width: int = 6) -> int:
+        _, _, time, inputs = self.shape(x)
+        data = self.rng.integers(-127, 128, (width, 1, taps, inputs)).astype(np.int8)
         scale = Quantization((0.01,) * width, (0,) * width, 0)
         self.tensors.append(Tensor("w", data.shape, "int8", scale, data))
         weights = len(self.tensors) - 1
@@ -149,8 +150,8 @@ class _Net:
         self.tensors.append(Tensor("b", (width,), bias.dtype.name, None, bias))
         options = {"padding": "VALID", "stride_h": 1, "stride_w": stride}
         shape = (1, 1, (time - taps) // stride + 1, width)
-        inputs = (x, weights, len(self.tensors) - 1)
-        return self.add("CONV_2D", inputs, shape, fused_activation_function="NONE", **options)
+        sources = (x, weights, len(self.tensors) - 1)
+        return self.add("CONV_2D", sources, shape, fused_activation_function="NONE", **options)
 
     def graph(self, output: int) -> Graph:
         return Graph("net", tuple(self.tensors), tuple(self.operators), (self.input,), (output,))
@@ -225,3 +226,70 @@ def test_stripes_lower_the_peak_and_keep_the_bits(dtype: str, library: ctypes.CD
     inputs = next(islice(random_inputs(rng, graph), 4, None))
     (whole,), (got,) = (Runner(library, graph, each)(inputs) for each in (program, striped))
     assert got.tobytes() == whole.tobytes()
+
+
+def normalized_stem(seed: int) -> Graph:
+    """A convolution whose output is read three times: whole for a mean, in halves, and again."""
+    rng = np.random.default_rng(seed)
+    net = _Net(rng, (1, 1, 83, 2), "int16")
+    x = net.convolution(net.input, 2, 1, width=12)
+    x = net.add("GELU", (x,), net.shape(x), approximate=False)
+    _, _, time, width = net.shape(x)
+    half = time // 2
+    lines = net.reshaped(x, 1, time, width)
+    parts = []
+    for first, count in ((0, half), (half, time - half)):
+        begin = net.hold((3,), "int32", np.array([0, first, 0], np.int32))
+        size = net.hold((3,), "int32", np.array([1, count, width], np.int32))
+        part = net.add("SLICE", (lines, begin, size), (1, count, width))
+        same = replace(net.tensors[part], quantization=net.tensors[x].quantization)
+        net.tensors[part] = same
+        part = net.add("MUL", (part, part), (1, count, width))
+        axis = net.hold((1,), "int32", np.array([2], np.int32))
+        part = net.add("MEAN", (part, axis), (1, count), keep_dims=False)
+        axis = net.hold((1,), "int32", np.array([1], np.int32))
+        parts.append(net.add("MEAN", (part, axis), (1, 1), keep_dims=True))
+    total = net.add("ADD", (parts[0], parts[1]), (1, 1))
+    x = net.convolution(x, 1, 5, width=12)
+    x = net.add("MUL", (x, net.reshaped(total, 1, 1, 1, 1)), net.shape(x))
+    return net.graph(net.convolution(x, 2, 2))
+
+
+def test_a_large_buffer_is_made_again_for_each_reader(library: ctypes.CDLL) -> None:
+    graph = normalized_stem(3)
+    program = lower(graph, None)
+    striped = stripe(program)
+    assert [step.name for step in striped.steps if "_for_" in step.name]
+    before, after = (peak_bytes(intervals(each)) for each in (program, striped))
+    assert after < 0.7 * before
+    assert macs(program) < macs(striped) <= 1.25 * macs(program)
+    found = plan([striped])
+    validate([striped], found)
+    inputs = next(islice(random_inputs(np.random.default_rng(1), graph), 4, None))
+    (whole,), (got,) = (Runner(library, graph, each)(inputs) for each in (program, striped))
+    assert len(np.unique(whole)) > 8
+    assert got.tobytes() == whole.tobytes()
+
+
+def test_what_is_striped_wrongly_is_named() -> None:
+    program = stripe(lower(transformer(1, "int8"), None))
+    group = program.groups[0]
+    (held, *_) = group.held
+    small = list(program.buffers)
+    small[held] = replace(small[held], size_bytes=small[held].size_bytes - 1)
+    outside = replace(program.steps[-1], reads=(*program.steps[-1].reads, held))
+    broken = {
+        "has no room": replace(program, buffers=tuple(small)),
+        "which are not there": _with_pace(program, Pace(first=1)),
+        "touches it too": replace(program, steps=(*program.steps[:-1], outside)),
+        "has no rows": _with_pace(program, Pace(more=1000)),
+    }
+    for text, wrong in broken.items():
+        assert any(text in each for each in violations(wrong)), (text, violations(wrong))
+
+
+def _with_pace(program: Program, pace: Pace) -> Program:
+    """The program whose first group's first step has another pace."""
+    group = program.groups[0]
+    changed = replace(group, paces=(pace, *group.paces[1:]))
+    return replace(program, groups=(changed, *program.groups[1:]))
