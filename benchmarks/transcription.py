@@ -58,7 +58,9 @@ SUBJECTS = (
     Subject("Whisper tiny.en", "whisper-tiny.en", 10, "30 s", 1),
 )
 _BLOCKS = {"mode": "dynamic8", "weight_bits": 4, "block_size": 32}
-RECIPES: Mapping[str, Mapping[str, Any]] = {
+#: By label; the values are those of a recipe's TOML.
+Recipes = Mapping[str, Mapping[str, Any]]
+RECIPES: Recipes = {
     "static16, int8": {"mode": "static16"},
     "static16, int4": {"mode": "static16", "weight_bits": 4},
     "static8, int8": {"mode": "static8"},
@@ -99,24 +101,30 @@ class Measured:
     macs: Mapping[str, int]
 
 
-def made(subject: Subject, label: str, corpora: Corpora) -> SpeechPackage:
+def made(
+    subject: Subject, label: str, corpora: Corpora, recipes: Recipes = RECIPES
+) -> SpeechPackage:
     """The package of a recipe, quantized where the work folder has none."""
     name = f"{subject.checkpoint}-{subject.window_s}s-{label.replace(', ', '-').replace(' ', '-')}"
     folder = corpora.folder / "packages" / name
     if not is_package(folder):
+        recipe = recipe_from(recipes[label])
+        calibration = "calibration_long" if recipe.observing else "calibration"
         package = pipeline.quantize(
             checkpoint(subject.checkpoint),
-            corpora.manifest("calibration"),
-            recipe_from(RECIPES[label]),
+            corpora.manifest(calibration),
+            recipe,
             window_samples=subject.window_s * SAMPLE_RATE_HZ,
         )
         save_package(package, folder)
     return load_package(folder)
 
 
-def measured(subject: Subject, label: str, corpora: Corpora) -> Measured:
+def measured(
+    subject: Subject, label: str, corpora: Corpora, recipes: Recipes = RECIPES
+) -> Measured:
     """A recipe's package, what it hears, and what it takes on the Cortex-M55."""
-    package = made(subject, label, corpora)
+    package = made(subject, label, corpora, recipes)
     heard = (corpora.native(package, names) for names in (EVALUATION_VOICES, HUMAN))
     model = pipeline.packaged_model(package)
     programs = pipeline.compile_model(model, pipeline.find_target(BOARD)).programs
