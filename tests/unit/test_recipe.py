@@ -69,7 +69,7 @@ def test_transforms_come_before_one_method_that_rounds() -> None:
         "round",
     )
     for wrong in (("gptq", "still"), ("still", "round", "gptq"), ("still", "nearest")):
-        with pytest.raises(UserError, match=r"any of .*still.*, then at most one of gptq, round"):
+        with pytest.raises(UserError, match=r"any of .*still.*, then at most one of gptq, .*round"):
             Recipe(methods=wrong)
 
 
@@ -115,6 +115,9 @@ def test_a_rule_that_matches_nothing_is_an_error() -> None:
             "only static8 and static16",
         ),
         ('methods = "gptq"', "list of names"),
+        ('ranges = "max"', 'ranges = "max"; supported is "minmax" or "mse" or "percentile"'),
+        ("ranges = 3", "ranges = 3; supported is"),
+        ('mode = "dynamic8"\nranges = "mse"', 'ranges = "mse" with mode = "dynamic8", where each'),
         ("rules = 3", "tables"),
         ("rules = [3]", "tables"),
         ('[[rules]]\nmode = "static8"', "lacks its scope"),
@@ -147,10 +150,23 @@ def test_options_make_a_recipe_or_leave_it_to_a_file(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text('mode = "dynamic8"', encoding="utf-8")
     assert pipeline.find_recipe(None, path) == Recipe("dynamic8")
-    for given in (("static8",), (None, 8), (None, None, 32), (None, None, None, ["round"])):
+    ranged = pipeline.find_recipe("static16", None, ranges="mse")
+    assert ranged == Recipe("static16", ranges="mse")
+    nothing = (None, None, None)
+    for given in (("static8",), (None, 8), (None, None, 32), (*nothing, ["round"])):
         mode, *others = given
         with pytest.raises(UserError, match="already; leave out --"):
             pipeline.find_recipe(mode, path, *others)
+    with pytest.raises(UserError, match="already; leave out --ranges"):
+        pipeline.find_recipe(None, path, ranges="mse")
+
+
+def test_ranges_are_named_where_they_are_not_the_default() -> None:
+    assert "ranges" not in Recipe().as_dict()
+    recipe = recipe_from({"mode": "static16", "ranges": "percentile"})
+    assert recipe.as_dict()["ranges"] == "percentile"
+    assert recipe_from(recipe.as_dict()) == recipe
+    assert recipe_from({"ranges": "minmax", "mode": "dynamic8"}) == Recipe("dynamic8")
 
 
 def test_dynamic8_leaves_a_manifest_alone() -> None:
