@@ -21,6 +21,7 @@ from benchmarks import page
 from benchmarks.heard import Corpora
 from benchmarks.speech import EVALUATION_VOICES
 from benchmarks.transcription import SUBJECTS, Subject, made, points
+from codegen.errors import UserError
 from codegen.evaluate.wer import Score
 from codegen.package import SpeechPackage
 
@@ -71,7 +72,11 @@ def rows(subject: Subject, labels: Sequence[str], corpora: Corpora) -> Iterator[
     """What is measured of each recipe."""
     for label in labels:
         print(f"measuring: {subject.title}, {label}", flush=True)
-        package, seconds = timed(subject, label, corpora)
+        try:
+            package, seconds = timed(subject, label, corpora)
+        except UserError as error:
+            print(f"  not made: {error}", flush=True)
+            continue
         chosen_on = corpora.optimised(package, DEVELOPMENT)
         yield Row(label, chosen_on, corpora.optimised(package, EVALUATION_VOICES), seconds)
 
