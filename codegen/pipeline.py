@@ -188,17 +188,17 @@ def load_checkpoint(
 
 
 def compile_model(model: Model, target: Target) -> Compiled:
-    """Lower, plan, check the plan, place and predict; whether it fits is `check_fit`'s question.
+    """Lower, order, plan, check both, place and predict; whether it fits is `check_fit`'s question.
 
     Raises UserError for an operator that is not supported.
     """
     from codegen.emit.wired import wire
     from codegen.footprint.predict import predict
     from codegen.lower import lower
+    from codegen.memory.arrange import arrange
     from codegen.memory.liveness import graph_peak_bytes
     from codegen.memory.place import place
-    from codegen.memory.plan import plan
-    from codegen.memory.validate import validate
+    from codegen.memory.validate import validate, validate_order
 
     if model.package is not None:
         target = target.with_speech()
@@ -213,7 +213,9 @@ def compile_model(model: Model, target: Target) -> Compiled:
             programs = (replace(programs[0], buffers=buffers), *programs[1:])
         extras = _speech_rows(target, speech, programs)
     peak = max(graph_peak_bytes(graph) for graph in model.graphs)
-    memory = plan(programs, unmodified_peak_bytes=peak)
+    given = programs
+    programs, memory = arrange(given, unmodified_peak_bytes=peak)
+    validate_order(given, programs)
     validate(programs, memory)
     memory = place(memory, target)
     return Compiled(model, target, programs, memory, predict(programs, memory, target, extras))
