@@ -31,14 +31,14 @@ COMPOSED = (
     *("smoothquant, gptq", "awq, gptq", "outlier_suppression, gptq", "omniquant"),
     *("quarot, gptq", "quarot, rsq"),
 )
-#: What is worth a look where fewer bits or blocks make all the difference.
-BEST = ("round_output", "gptq", "rsq", "quarot, gptq", "quarot, rsq")
+#: What is worth a look where fewer bits or blocks make most of the difference.
+BEST = ("round_output", "gptq", "rsq", "quarot, rsq")
 #: Bits and blocks, and the methods that are measured there.
 WIDTHS: Mapping[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "int4": ({"weight_bits": 4}, ROUNDING + COMPOSED),
-    "int4, blocks of 32": ({"weight_bits": 4, "block_size": 32}, ("round_mse", *BEST)),
+    "int4, blocks of 32": ({"weight_bits": 4, "block_size": 32}, ("round", "round_mse", *BEST)),
     "int3, blocks of 32": ({"weight_bits": 3, "block_size": 32}, BEST),
-    "int2, blocks of 32": ({"weight_bits": 2, "block_size": 32}, BEST),
+    "int2, blocks of 32": ({"weight_bits": 2, "block_size": 32}, BEST[1:]),
 }
 RECIPES = {
     f"{width}, {methods}": {"mode": "dynamic8", **values, "methods": methods.split(", ")}

@@ -38,7 +38,8 @@ HUMAN = ("human",)
 class Subject:
     """A checkpoint at a window, and what its float model's native window is called.
 
-    `on_qemu` is how many recordings run on the emulated Cortex-M55.
+    `on_qemu` is how many recordings run on the emulated Cortex-M55. A multilingual checkpoint takes
+    a language.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Subject:
     window_s: int
     native: str
     on_qemu: int
+    language: str | None = None
 
     @property
     def title(self) -> str:
@@ -115,6 +117,7 @@ def made(
             corpora.manifest(calibration),
             recipe,
             window_samples=subject.window_s * SAMPLE_RATE_HZ,
+            language=subject.language,
         )
         save_package(package, folder)
     return load_package(folder)
@@ -143,10 +146,10 @@ def points(found: Score, baseline: Score) -> tuple[str, str]:
     return f"{difference.points:+.2f}", f"{difference.low:+.2f} to {difference.high:+.2f}"
 
 
-def accuracy(title: str, native: Row, baseline: Row, rows: Sequence[Row]) -> list[str]:
+def accuracy(title: str, outside: Sequence[Row], baseline: Row, rows: Sequence[Row]) -> list[str]:
     """Word error rates; points are over `baseline`, the float graphs at the same window."""
     lines = []
-    for row in (native, baseline, *rows):
+    for row in (*outside, baseline, *rows):
         errors = row.synthetic.errors
         cells: list[object] = [
             row.label,
@@ -253,7 +256,7 @@ def sections(
     rows = [one.row for one in found]
     packages = {one.row.label: one.package for one in found if one.row.label in COMPARED}
     return [
-        [*accuracy(subject.title, native, floats, rows), *missing],
+        [*accuracy(subject.title, [native], floats, rows), *missing],
         memory(subject.title, subject.window_s, found),
         *tokens_section(subject.title, packages, corpora),
         *([bits_section(subject.title, packages, corpora, subject.on_qemu)] if qemu else []),
