@@ -3,8 +3,9 @@
 
 python -m benchmarks.methods [--work build/results-models] [--page docs/results.md] [--only TEXT]
 
-All in dynamic8, on the development set, which recipes are chosen on, and on the evaluation's. As
-benchmarks.transcription it goes on where it was interrupted.
+All in dynamic8, on the development set and on the evaluation's. benchmarks.few_bits measures what
+was chosen of these on the development set. As benchmarks.transcription it goes on where it was
+interrupted.
 """
 
 from __future__ import annotations
