@@ -29,8 +29,8 @@ from codegen.package import SpeechPackage
 DEVELOPMENT = ("development",)
 ROUNDING = ("round", "round_mse", "hqq", "round_output", "gptq", "rsq")
 COMPOSED = (
-    *("smoothquant, gptq", "awq, gptq", "outlier_suppression, gptq", "omniquant"),
-    *("quarot, gptq", "quarot, rsq"),
+    *("smoothquant, gptq", "awq, gptq", "outlier_suppression, gptq"),
+    *("omniquant", "omniquant, gptq", "quarot, gptq", "quarot, rsq"),
 )
 #: What is worth a look where fewer bits or blocks make most of the difference.
 BEST = ("round_output", "gptq", "rsq", "quarot, rsq")

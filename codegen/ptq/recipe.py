@@ -6,7 +6,8 @@ mode = "static8"          # static8: int8 activations; static16: int16 activatio
 weight_bits = 8           # or 4, 3, 2
 block_size = 0            # 0: one scale a channel; 32, 64, 128: one a block (dynamic8, not 8 bits)
 methods = []              # files of ptq/methods: transforms in the order in which they are applied,
-                          # then at most one that chooses integers, "round" where none is named
+                          # then at most one that chooses integers, "round" where none is named;
+                          # one that does both, as omniquant, does the latter where it is the last
 ranges = "minmax"         # a file of ptq/ranges that chooses the ranges of integer activations
 
 [[rules]]                 # the last rule whose scope matches an operator's name wins
@@ -107,8 +108,8 @@ class Recipe:
     @property
     def method(self) -> str:
         """The file of ptq/methods that chooses the integers of weights."""
-        rounding = self.methods[len(self.transforms) :]
-        return rounding[0] if rounding else "round"
+        last = self.methods[-1:]
+        return last[0] if set(last) & set(methods_with("quantize")) else "round"
 
     @property
     def transforms(self) -> tuple[str, ...]:

@@ -168,7 +168,9 @@ def _outputs_error(
 
 
 @pytest.mark.parametrize(("bits", "block_size"), FORMS)
-@pytest.mark.parametrize(("name", "median"), [("gptq", 0.5), ("round_output", 0.97)])
+@pytest.mark.parametrize(
+    ("name", "median"), [("gptq", 0.5), ("omniquant", 0.97), ("round_output", 0.97)]
+)
 def test_outputs_never_err_more_than_those_of_rounding(
     name: str, median: float, bits: int, block_size: int
 ) -> None:
@@ -189,6 +191,24 @@ def test_outputs_never_err_more_than_those_of_rounding(
             assert (error <= plain * (1 + 1e-9)).all()
             ratios.append(error.sum() / plain.sum())
     assert np.median(ratios) < median
+
+
+@pytest.mark.parametrize(("bits", "block_size"), FORMS)
+def test_learned_clipping_never_errs_more_than_what_it_begins_with(
+    bits: int, block_size: int
+) -> None:
+    methods, less = plugins(METHODS), 0
+    for seed in range(4):
+        weight, moments = _weights(seed), _moments(_weights(seed).shape[1], seed, 64)
+        before, after = (
+            _outputs_error(
+                weight, moments, methods[name].quantize(weight, bits, block_size, moments)
+            )
+            for name in ("round_output", "omniquant")
+        )
+        assert (after <= before * (1 + 1e-9)).all()
+        less += int((after < before).sum())
+    assert less > 0
 
 
 WITH_MOMENTS = [n for n, m in plugins(METHODS).items() if getattr(m, "NEEDS_MOMENTS", False)]

@@ -51,11 +51,13 @@ def _unchanged(model: object, observed: object, recipe: object) -> object:
 
 @pytest.fixture
 def _with_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two transforms more, "still" and "blind", of which only the first looks at recordings."""
+    """Transforms more: "still" alone looks at recordings, "both" rounds as well."""
     methods = plugins(METHODS)
     monkeypatch.setitem(methods, "still", SimpleNamespace(transform=_unchanged))
     blind = SimpleNamespace(transform=_unchanged, NEEDS_OBSERVATIONS=False)
     monkeypatch.setitem(methods, "blind", blind)
+    both = SimpleNamespace(**vars(blind), quantize=methods["round"].quantize)
+    monkeypatch.setitem(methods, "both", both)
 
 
 @pytest.mark.usefixtures("_with_transforms")
@@ -69,8 +71,25 @@ def test_transforms_come_before_one_method_that_rounds() -> None:
         "round",
     )
     for wrong in (("gptq", "still"), ("still", "round", "gptq"), ("still", "nearest")):
-        with pytest.raises(UserError, match=r"any of .*still.*, then at most one of gptq, .*round"):
+        with pytest.raises(UserError, match=r"any of .*still.*, then at most one of .*gptq"):
             Recipe(methods=wrong)
+
+
+@pytest.mark.usefixtures("_with_transforms")
+@pytest.mark.parametrize(
+    ("methods", "transforms", "rounding"),
+    [
+        (("both",), ("both",), "both"),
+        (("still", "both"), ("still", "both"), "both"),
+        (("both", "gptq"), ("both",), "gptq"),
+        (("both", "still"), ("both", "still"), "round"),
+    ],
+)
+def test_a_method_of_both_kinds_rounds_where_it_is_the_last(
+    methods: tuple[str, ...], transforms: tuple[str, ...], rounding: str
+) -> None:
+    recipe = Recipe("dynamic8", methods=methods)
+    assert (recipe.transforms, recipe.method) == (transforms, rounding)
 
 
 @pytest.mark.usefixtures("_with_transforms")
@@ -104,7 +123,7 @@ def test_a_rule_that_matches_nothing_is_an_error() -> None:
         ("weight_bits = true", "weight_bits = true; supported is 8 or 4 or 3 or 2"),
         ("weight_bits = 8.0", r"weight_bits = 8\.0; supported is 8 or 4 or 3 or 2"),
         ("block_size = 16", "block_size = 16; supported is 0 or 32 or 64 or 128"),
-        ('methods = ["nearest"]', r'methods = \["nearest"\]; supported is .*at most one of gptq'),
+        ('methods = ["nearest"]', r'methods = \["nearest"\]; supported is .*at most one of gptq, '),
         ('methods = ["round", "round_mse"]', "supported is"),
         (
             'mode = "dynamic8"\n[[rules]]\nscope = "a"\nmode = "static8"',
