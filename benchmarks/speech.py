@@ -2,8 +2,9 @@
 """Sets of English speech: `python -m benchmarks.speech FOLDER [SET ...]`.
 
 Writes FOLDER/SET (a manifest.jsonl and WAV files of 16 kHz) of each named set, or of all:
-calibration; development, which recipes are chosen on; and for evaluation alone slt, rms and awb,
-the flite voices of these names, and human, eleven recordings of people. Calibration, development
+calibration, which sets ranges; calibration_long, for methods that look at what matrices multiply;
+development, which recipes are chosen on; and for evaluation alone slt, rms and awb, the flite
+voices of these names, and human, eleven recordings of people. Calibration, development
 and evaluation share no voice and no sentence: a set that would is an error.
 """
 
@@ -29,6 +30,12 @@ CALIBRATION_VOICES = (
     *("flite:kal16", "espeak:en-us", "flite:kal", "espeak:en-gb+f3", "flite:kal16"),
     *("espeak:en-us+m5", "espeak:en-gb-scotland", "espeak:en-us+f2"),
 )
+#: A decoder's matrices have hundreds of columns, and a sentence gives each a dozen rows.
+LONG_CALIBRATION_VOICES = (
+    *CALIBRATION_VOICES,
+    *("flite:kal", "espeak:en-gb+m7", "espeak:en-us+Andrea", "flite:kal16", "espeak:en-us+f1"),
+    "espeak:en-029+m1",
+)
 #: Half of it by ked, whose voice was recorded; his clips alone say most of what people's would.
 DEVELOPMENT_VOICES = (
     *("festival:ked_diphone", "espeak:en-us+m3", "festival:ked_diphone", "espeak:en-gb+f4"),
@@ -46,6 +53,7 @@ def sentences(name: str) -> tuple[str, ...]:
 
 
 CALIBRATION = sentences("calibration")
+LONG_CALIBRATION = (*CALIBRATION, *sentences("calibration_more"))
 DEVELOPMENT = sentences("development")
 EVALUATION = sentences("evaluation")
 
@@ -88,10 +96,20 @@ def check_disjoint(groups: Mapping[str, Sequence[Utterance]]) -> None:
             raise SystemExit(f"in {one} and in {other}: {', '.join(sorted(texts | speakers))}")
 
 
+def calibration_utterances() -> tuple[Utterance, ...]:
+    """What sets ranges."""
+    return in_turn(CALIBRATION, CALIBRATION_VOICES)
+
+
+def long_calibration_utterances() -> tuple[Utterance, ...]:
+    """What methods look at that fit matrices to their inputs."""
+    return in_turn(LONG_CALIBRATION, LONG_CALIBRATION_VOICES)
+
+
 def groups() -> dict[str, tuple[Utterance, ...]]:
     """What may share nothing: the three uses of speech, people's recordings not among them."""
     return {
-        "calibration": in_turn(CALIBRATION, CALIBRATION_VOICES),
+        "calibration": calibration_utterances() + long_calibration_utterances(),
         "development": in_turn(DEVELOPMENT, DEVELOPMENT_VOICES),
         "evaluation": tuple(u for voice in EVALUATION_VOICES for u in evaluation(voice)),
     }
@@ -121,7 +139,7 @@ def _write(folder: Path, utterances: Sequence[Utterance]) -> Path:
 
 def calibration(folder: Path) -> Path:
     """The calibration set's manifest."""
-    return _write(folder, groups()["calibration"])
+    return _write(folder, calibration_utterances())
 
 
 def _people(folder: Path) -> Path:
@@ -134,6 +152,7 @@ def _people(folder: Path) -> Path:
 #: Writes a set into a folder, and gives its manifest.
 SETS: dict[str, Callable[[Path], Path]] = {
     "calibration": calibration,
+    "calibration_long": lambda folder: _write(folder, long_calibration_utterances()),
     "development": lambda folder: _write(folder, groups()["development"]),
     **{
         voice: lambda folder, voice=voice: _write(folder, evaluation(voice))  # type: ignore[misc]

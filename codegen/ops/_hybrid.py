@@ -27,7 +27,6 @@ from codegen.ops._quantize import float_range
 from codegen.ops._weights import (
     MATRIX_WIDTHS,
     channel_axis,
-    matrix_header,
     packed_weights,
     true_bits,
 )
@@ -36,8 +35,6 @@ from codegen.program import Constant, Params, Row0, Rows, Scratch, Step
 #: Rows that share the unpacking of weights: STAPES_HYBRID_ROWS of fully_connected.h.
 ROWS = 4
 BLOCK_SIZES = (32, 64, 128, 256)
-#: Where rows are odd: their kernel of 4 bits takes whole bytes.
-_ODD_WIDTHS = (2, 3, 8)
 
 
 def is_hybrid(graph: Graph, operator: Operator) -> bool:
@@ -105,7 +102,7 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
     weights, after = input_of(graph, operator, 1), output_of(graph, operator)
     outputs, inputs = weights.shape[0], weights.shape[-1]
     size = affine(weights).block_size
-    bits = true_bits(graph, operator, MATRIX_WIDTHS if inputs % 2 == 0 else _ODD_WIDTHS)
+    bits = true_bits(graph, operator, MATRIX_WIDTHS)
     rows = after.elements // outputs
     params = Params(
         f"stapes_fully_connected_{'blocks' if size else 'f32'}_params",
@@ -120,13 +117,13 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
     call = Step(
         name=step_name(operator),
         kernel=f"stapes_fully_connected_f32_w{bits}{'_blocks' if size else ''}",
-        header=matrix_header(bits),
+        header="stapes/fully_connected.h",
         operands=(
             params,
             Row0(),
             Rows(),
             operand(graph, operator, 0),
-            packed_weights(graph, operator, bits),
+            packed_weights(graph, operator, bits, outputs),
             bias(graph, operator),
             Scratch(),
             result(graph, operator),
@@ -134,7 +131,7 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
         reads=(operator.inputs[0],),
         writes=(operator.outputs[0],),
         rows=rows,
-        scratch_bytes=_scratch_bytes(rows, inputs, bits),
+        scratch_bytes=2 * inputs * (1 if bits == 8 else min(rows, ROWS)),
         macs=after.elements * inputs,
     )
     return row_by_row(graph, call)
@@ -154,13 +151,6 @@ def convolution_params(graph: Graph, operator: Operator) -> Params:
             ("scales", scales(graph, operator)),
         ),
     )
-
-
-def _scratch_bytes(rows: int, inputs: int, bits: int) -> int:
-    """Quantized rows that share what is unpacked, and behind ROWS of them a row of int4 weights."""
-    together = 1 if bits == 8 else min(rows, ROWS)
-    unpacked = inputs if bits == 4 and together == ROWS else 0
-    return 2 * together * inputs + unpacked
 
 
 def range_fields(operator: Operator) -> tuple[tuple[str, float], ...]:

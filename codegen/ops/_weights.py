@@ -192,30 +192,24 @@ def least_bits(values: np.ndarray, widths: tuple[int, ...]) -> int:
     return next(bits for bits in widths if -(1 << bits - 1) <= least and greatest < 1 << bits - 1)
 
 
-def matrix_header(bits: int) -> str:
-    """The header of the FULLY_CONNECTED kernels that read weights of `bits` bits."""
-    return "stapes/fully_connected.h" if bits in (4, 8) else "stapes/fully_connected_packed.h"
-
-
 def kernel_suffix(graph: Graph, operator: Operator, bits: int) -> str:
     """What ends an integer kernel's name: the activations' type, then the bits where below 8."""
     suffix = SUFFIXES[input_of(graph, operator, 0).dtype]
     return suffix if bits == 8 else f"{suffix}_w{bits}"
 
 
-def packed_weights(graph: Graph, operator: Operator, bits: int) -> Constant:
-    """The weights in the file's order: int8, or uint8 of packed bits, the low ones first.
+def packed_weights(graph: Graph, operator: Operator, bits: int, rows: int = 1) -> Constant:
+    """The weights in the file's order: int8, or uint8 of `bits` each, the low ones first.
 
-    Four bits follow each other from the first weight to the last; fewer start at a byte in each
-    row, as firmware/include/stapes/packed.h has them.
+    Each of `rows` starts at a byte, as firmware/include/stapes/packed.h has them.
     """
     weights: Tensor = input_of(graph, operator, 1)
     assert weights.data is not None
     if bits == 8:
         return Constant("weights", weights.data.reshape(-1))
-    rows = weights.data.reshape(1 if bits == 4 else weights.shape[0], -1)
-    fields = np.unpackbits(rows.view(np.uint8)[..., None], axis=2, count=bits, bitorder="little")
-    packed = np.packbits(fields.reshape(len(rows), -1), axis=1, bitorder="little")
+    values = weights.data.reshape(rows, -1, 1).view(np.uint8)
+    fields = np.unpackbits(values, axis=2, count=bits, bitorder="little")
+    packed = np.packbits(fields.reshape(rows, -1), axis=1, bitorder="little")
     return Constant("weights", packed.reshape(-1))
 
 

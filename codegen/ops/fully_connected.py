@@ -105,13 +105,13 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     call = Step(
         name=step_name(operator),
         kernel=f"stapes_fully_connected_{_weights.kernel_suffix(graph, operator, bits)}",
-        header=_weights.matrix_header(bits),
+        header="stapes/fully_connected.h",
         operands=(
             params,
             Row0(),
             Rows(),
             operand(graph, operator, 0),
-            _weights.packed_weights(graph, operator, bits),
+            _weights.packed_weights(graph, operator, bits, outputs),
             _weights.folded_bias(graph, operator),
             result(graph, operator),
         ),

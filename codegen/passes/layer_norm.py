@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The float32 layer normalization that exporters take apart, as one LAYER_NORM.
 
-MEAN, SUB, MUL by itself, MEAN, ADD epsilon, RSQRT, MUL, MUL weight and perhaps ADD bias, over the
-last dimension; a RESHAPE may stand before RSQRT. The one kernel gives the bits that those give.
+MEAN, SUB, MUL by itself, MEAN, ADD epsilon, RSQRT, MUL, then perhaps MUL weight and ADD bias, over
+the last dimension; a RESHAPE may stand before RSQRT. Squares may be summed, without a mean, by a
+BATCH_MATMUL of two RESHAPEs: each row times itself. The one kernel gives the bits that those give.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.graph import Graph, Operator, Tensor
 
-#: How many inputs each kind has here.
-_INPUTS = {"MEAN": (2,), "SUB": (2,), "MUL": (2,), "ADD": (2,), "RSQRT": (1,), "RESHAPE": (1, 2)}
+#: How many inputs each kind has here, if not two.
+_INPUTS = {"RSQRT": (1,), "RESHAPE": (1, 2)}
 
 
 class _MismatchError(Exception):
@@ -53,35 +54,59 @@ def _normalization(walk: _Walk, mean: Operator) -> tuple[tuple[Operator, ...], O
     centring = walk.only_reader(mean, "SUB", row)
     walk.require(centring.inputs == (mean.inputs[0], mean.outputs[0]))
     walk.require(walk.tensor(mean.outputs[0]).shape == column)
-    centred = centring.outputs[0]
-    square, product = walk.two_readers(centring)
-    walk.require(walk.fits(square, "MUL", row) and square.inputs == (centred, centred))
-    spread = walk.only_reader(square, "MEAN")
-    walk.require(walk.averaged(spread).shape == row)
-    variance = walk.only_reader(spread, "ADD")
-    epsilon = walk.tensor(walk.constant(variance))
+    *squaring, product = walk.all_readers(centring)
+    summed = len(squaring) == 2
+    squared = _rows_by_themselves if summed else _mean_of_squares
+    parts = [mean, centring, *squared(walk, centring, squaring)]
+    parts.append(walk.only_reader(parts[-1], "ADD"))
+    epsilon = walk.tensor(walk.constant(parts[-1]))
     walk.require(epsilon.elements == 1)
-    parts = [mean, centring, square, spread, variance]
     if walk.reads(parts[-1], "RESHAPE"):
         parts.append(walk.only_reader(parts[-1], "RESHAPE"))
     root = walk.only_reader(parts[-1], "RSQRT", column)
     walk.require(walk.only_reader(root, "MUL", row) is product)
-    walk.require(set(product.inputs) == {centred, root.outputs[0]})
-    weighted = walk.only_reader(product, "MUL", row)
-    parts += [root, product, weighted]
-    constants = [walk.constant(weighted)]
-    if walk.reads(weighted, "ADD") and walk.has_constant(biased := walk.only_reader(weighted)):
-        parts.append(biased)
-        constants.append(walk.constant(biased))
-    for constant in map(walk.tensor, constants):
-        a_column = constant.elements == row[-1] and constant.shape[-1:] == row[-1:]
-        walk.require(a_column or constant.elements == 1)
-    walk.require(walk.tensor(parts[-1].outputs[0]).shape == row)
+    walk.require(set(product.inputs) == {centring.outputs[0], root.outputs[0]})
+    parts += [root, product]
+    constants: list[int] = []
+    for kind in ("MUL", "ADD"):
+        if not walk.reads_by_column(parts[-1], kind):
+            break
+        parts.append(walk.only_reader(parts[-1], kind, row))
+        constants.append(walk.constant(parts[-1]))
     assert epsilon.data is not None  # as walk.constant has seen
-    options = {"epsilon": float(epsilon.data.reshape(-1)[0])}
+    options = {"epsilon": float(epsilon.data.reshape(-1)[0]), "summed": summed}
     inputs = (mean.inputs[0], *constants)
     last = parts[-1]
     return tuple(parts), Operator(last.index, "LAYER_NORM", inputs, last.outputs, options)
+
+
+def _mean_of_squares(
+    walk: _Walk, centring: Operator, squaring: Sequence[Operator]
+) -> tuple[Operator, ...]:
+    """MUL of what is centred by itself, and MEAN."""
+    walk.require(len(squaring) == 1)
+    (square,) = squaring
+    (centred,) = centring.outputs
+    row = walk.tensor(centred).shape
+    walk.require(walk.fits(square, "MUL", row) and square.inputs == (centred, centred))
+    spread = walk.only_reader(square, "MEAN")
+    walk.require(walk.averaged(spread).shape == row)
+    return square, spread
+
+
+def _rows_by_themselves(
+    walk: _Walk, centring: Operator, squaring: Sequence[Operator]
+) -> tuple[Operator, ...]:
+    """RESHAPE to matrices of one row, RESHAPE to matrices of one column, and BATCH_MATMUL."""
+    walk.require(all(walk.fits(each, "RESHAPE") for each in squaring))
+    product, other = (walk.only_reader(each, "BATCH_MATMUL") for each in squaring)
+    walk.require(product is other)
+    walk.require(not (product.options.get("adj_x") or product.options.get("adj_y")))
+    flat, tall = (walk.tensor(index).shape for index in product.inputs)
+    lead, columns = flat[:-2], walk.tensor(centring.outputs[0]).shape[-1]
+    walk.require((flat, tall) == ((*lead, 1, columns), (*lead, columns, 1)))
+    walk.require(walk.tensor(product.outputs[0]).shape == (*lead, 1, 1))
+    return *squaring, product
 
 
 @dataclass(frozen=True)
@@ -108,7 +133,7 @@ class _Walk:
             return False
         output = self.tensor(operator.outputs[0])
         return (
-            len(operator.inputs) in _INPUTS[kind]
+            len(operator.inputs) in _INPUTS.get(kind, (2,))
             and min(operator.inputs) >= 0
             and output.dtype == "float32"
             and shape in (None, output.shape)
@@ -125,28 +150,39 @@ class _Walk:
         self.require(int(axes.data.reshape(-1)[0]) in (-1, len(x.shape) - 1))
         return x
 
-    def reads(self, operator: Operator, kind: str) -> bool:
+    def reads(self, operator: Operator, kind: str, shape: tuple[int, ...] | None = None) -> bool:
         """Whether one fitting operator of that kind, and nothing else, reads the output."""
         readers = self.readers.get(operator.outputs[0], [])
-        return len(readers) == 1 and self.fits(readers[0], kind)
+        return len(readers) == 1 and self.fits(readers[0], kind, shape)
 
     def only_reader(
-        self, operator: Operator, kind: str = "ADD", shape: tuple[int, ...] | None = None
+        self, operator: Operator, kind: str, shape: tuple[int, ...] | None = None
     ) -> Operator:
         """The one operator that reads the output."""
-        readers = self.readers.get(operator.outputs[0], [])
-        self.require(len(readers) == 1 and self.fits(readers[0], kind, shape))
-        assert readers[0] is not None
-        return readers[0]
+        self.require(self.reads(operator, kind, shape))
+        (reader,) = self.readers[operator.outputs[0]]
+        assert reader is not None
+        return reader
 
-    def two_readers(self, operator: Operator) -> tuple[Operator, Operator]:
-        """The two operators that read the output, in the graph's order."""
+    def all_readers(self, operator: Operator) -> list[Operator]:
+        """The two or three operators that read the output, in the graph's order."""
         readers = self.readers.get(operator.outputs[0], [])
-        self.require(len(readers) == 2 and None not in readers)
-        first, second = readers
-        assert first is not None
-        assert second is not None
-        return first, second
+        found = [each for each in readers if each is not None]
+        self.require(len(found) == len(readers) and len(readers) in (2, 3))
+        return found
+
+    def reads_by_column(self, operator: Operator, kind: str) -> bool:
+        """Whether one operator of that kind alone reads the output, to the output's shape, beside a
+        constant that has one value a column, or one for all."""
+        shape = self.tensor(operator.outputs[0]).shape
+        if not self.reads(operator, kind, shape):
+            return False
+        reader = self.only_reader(operator, kind)
+        if not self.has_constant(reader):
+            return False
+        constant = self.tensor(self.constant(reader))
+        a_column = constant.elements == shape[-1] and constant.shape[-1:] == shape[-1:]
+        return a_column or constant.elements == 1
 
     def has_constant(self, operator: Operator) -> bool:
         """Whether one of two inputs is a float32 constant."""

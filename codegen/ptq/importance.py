@@ -19,14 +19,15 @@ _LISTENING = r".*\bcross/mix(_\d+)?"
 class Importance:
     """What the decoder attends to in one recording after another, and who waits to know it."""
 
-    def __init__(self, least: float):
+    def __init__(self, least: float, *, fast: bool = False):
         self._least = least
+        self._fast = fast
         self._mass: list[NDArray[np.float64]] = []
         self._waiting: list[WeighedMoments] = []
 
-    def watch(self, float_bytes: bytes, graph: Graph) -> WeighedMoments:
+    def watch(self, float_bytes: bytes, graph: Graph, ranges: str) -> WeighedMoments:
         """A float graph whose moments are of weighed frames; the decoder's tells their weights."""
-        watched = WeighedMoments(float_bytes, graph, self)
+        watched = WeighedMoments(float_bytes, graph, ranges, self, fast=self._fast)
         self._waiting.append(watched)
         return watched
 
@@ -48,8 +49,16 @@ class WeighedMoments(WatchedMoments):
     The graph that attends to frames has steps for rows, which are summed up as they are.
     """
 
-    def __init__(self, float_bytes: bytes, graph: Graph, importance: Importance):
-        super().__init__(float_bytes, graph)
+    def __init__(
+        self,
+        float_bytes: bytes,
+        graph: Graph,
+        ranges: str,
+        importance: Importance,
+        *,
+        fast: bool = False,
+    ):
+        super().__init__(float_bytes, graph, ranges, fast=fast)
         self._importance = importance
         self._listening = [
             operator.outputs[0]

@@ -18,8 +18,10 @@ _ROWS = 256
 class WatchedMoments(Watched):
     """A float graph whose matrices' inputs are summed up, beside the ranges of all activations."""
 
-    def __init__(self, float_bytes: bytes, graph: Graph):
-        super().__init__(float_bytes, graph)
+    def __init__(
+        self, float_bytes: bytes, graph: Graph, ranges: str = "minmax", *, fast: bool = False
+    ):
+        super().__init__(float_bytes, graph, ranges, fast=fast)
         self._sums: dict[int, _Sum] = {}
         self._pairs: dict[tuple[int, int], None] = {}
         for operator in graph.operators:
@@ -41,7 +43,7 @@ class WatchedMoments(Watched):
 
     def moments(self) -> Moments:
         """The sums so far; raises UserError where nothing ran, or for values not finite."""
-        self.ranges()
+        self.seen()
         sums = {source: total.value() for source, total in self._sums.items()}
         found: dict[int, np.ndarray] = {}
         for source, weights in self._pairs:
@@ -55,10 +57,10 @@ class _Sum:
 
     def __init__(self, width: int):
         self._total: NDArray[np.float64] = np.zeros((width, width))
-        self._rows: list[NDArray[np.float64]] = []
+        self._rows: list[NDArray[np.float32]] = []
 
     def add(self, values: np.ndarray) -> None:
-        self._rows.append(values.astype(np.float64).reshape(-1, len(self._total)))
+        self._rows.append(values.astype(np.float32).reshape(-1, len(self._total)))
         if sum(map(len, self._rows)) >= _ROWS:
             self.value()
 

@@ -88,9 +88,7 @@ def test_flash_holds_true_widths_and_scales(tmp_path: Path, source: Path) -> Non
     per_channel = 8 + {"int8": 4, "int16": 8}[source.stem]  # a double's bits, and the bias
     wanted, inputs = 0, INPUTS
     for outputs, _, bits in MATRICES:
-        row = -(-inputs * bits // 8)
-        wanted += -(-outputs * inputs // 2) if bits == 4 else outputs * row
-        wanted += outputs * per_channel
+        wanted += outputs * (-(-inputs * bits // 8) + per_channel)
         inputs = outputs
     padding = 8 * len(compiled.programs[0].constants)
     assert 0 <= compiled.footprint.component_bytes("weights") - wanted < padding

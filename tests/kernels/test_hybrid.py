@@ -165,24 +165,25 @@ def packed(values: np.ndarray, bits: int) -> bytes:
 @pytest.mark.parametrize("dtype", ["int8", "int4"])
 @pytest.mark.parametrize("activations", ["float32", "int8", "int16"])
 def test_the_width_is_found_from_the_values(dtype: str, activations: str) -> None:
-    """Whatever the type; 4 bits in a run, 3 and 2 each row from a byte on."""
+    """Whatever the type; each row starts at a byte."""
     suffix = {"float32": "f32", "int8": "s8", "int16": "s16"}[activations]
     unit = None if activations == "float32" else Quantization((1.0,), (0,))
+    # LiteRT has no odd rows of int4 beside float32
+    length = 11 if unit or dtype == "int8" else 10
     ends = {(-2, 1): 2, (-3, 1): 3, (0, 2): 3, (-4, 3): 3, (-5, 3): 4, (0, 4): 4, (-8, 7): 4}
     if dtype == "int8":
         ends |= {(-9, 7): 8, (0, 8): 8, (-127, 127): 8}
     for (least, greatest), bits in ends.items():
-        data = np.resize(np.array([least, greatest, 0, 1], np.int8), (3, 10))
+        data = np.resize(np.array([least, greatest, 0, 1], np.int8), (3, length))
         weights = Tensor("", data.shape, dtype, Quantization((1.0,), (0,)), data)
-        tensors = Tensor("", (1, 10), activations, unit), weights, None
+        tensors = Tensor("", (1, length), activations, unit), weights, None
         case = _cases.graph("FULLY_CONNECTED", tensors, Tensor("", (1, 3), activations, unit), {})
         (step,) = lower(case, None).steps
         narrow = "" if bits == 8 and unit else f"_w{bits}"
         assert step.kernel == f"stapes_fully_connected_{suffix}{narrow}"
         (stored,) = (o for o in step.operands if getattr(o, "name", "").endswith("weights"))
         assert isinstance(stored, Constant)
-        rows = [data.reshape(-1)] if bits == 4 else list(data)
-        assert stored.values.tobytes() == b"".join(packed(row, bits) for row in rows)
+        assert stored.values.tobytes() == b"".join(packed(row, bits) for row in data)
 
 
 def test_a_convolution_has_four_bits_at_least() -> None:

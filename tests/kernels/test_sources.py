@@ -30,11 +30,9 @@ COMPILERS = {
 
 
 def structs(header: str) -> dict[str, list[tuple[str, str]]]:
-    """The (type, name) fields of each params struct in a header and in those that it includes."""
+    """The (type, name) fields of each params struct in a header."""
     text = re.sub(r"/\*.*?\*/", "", (INCLUDE / header).read_text(), flags=re.DOTALL)
-    found: dict[str, list[tuple[str, str]]] = {}
-    for included in re.findall(r'#include "(\S+)"', text):
-        found |= structs(included)
+    found = {}
     for body, name in re.findall(r"typedef struct \w+ \{(.*?)\} (\w+);", text, re.DOTALL):
         fields = [line.strip() for line in body.split(";") if line.strip()]
         found[name] = [(f.rsplit(maxsplit=1)[0], f.rsplit(maxsplit=1)[1]) for f in fields]

@@ -24,10 +24,13 @@ def kinds(graph: Graph) -> list[str]:
     return [each.kind for each in graph.operators]
 
 
-def taken_apart(number: int = 0) -> Graph:
-    cases = operator.cases(np.random.default_rng(number))
-    biased = (graph for graph in cases if len(graph.operators[0].inputs) == 3)
-    return operator.decomposed(next(biased))
+def taken_apart(summed: bool = False) -> Graph:
+    """A normalization with weight and bias, of the mean of squares or of their sum."""
+    for graph in operator.cases(np.random.default_rng(0)):
+        (norm,) = graph.operators
+        if len(norm.inputs) == 3 and norm.options["summed"] == summed:
+            return operator.decomposed(graph)
+    raise AssertionError
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +42,12 @@ def test_normalization_becomes_one_operator_of_the_same_bits(
     library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(2)
-    for whole in islice(operator.cases(rng), 20):
+    for whole in islice(operator.cases(rng), 40):
         graph = operator.decomposed(whole)
         (made,) = layer_norm.apply(graph).operators
         assert made.kind == "LAYER_NORM"
         assert len(made.inputs) == len(whole.operators[0].inputs)
+        assert made.options == whole.operators[0].options
         fused = lower(graph, None)
         with monkeypatch.context() as patch:
             patch.setattr(layer_norm, "apply", lambda graph: graph)
@@ -58,17 +62,30 @@ def test_exported_norms_become_one_operator() -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("litert_torch")
     from codegen.models._layers import layers
+    from codegen.models._wide import wide_layers
     from codegen.tflite.convert import convert
 
-    weight, bias = torch.arange(1.0, 17.0), torch.arange(16.0)
-    for epsilon, added, rows in ((1e-5, bias, 5), (1e-6, None, 1)):
-        module = layers()["Norm"](weight, added, epsilon).eval()
-        (graph,) = read(convert(module, (torch.randn(rows, 16),), "norm"))
-        assert len(graph.operators) > 7
+    norm, wide_norm = layers()["Norm"], wide_layers()["WideNorm"]
+    weight, bias, ones = torch.arange(1.0, 17.0), torch.arange(16.0), torch.ones(16)
+    free = wide_norm(ones, bias)
+    free.bias = None
+    cases = (
+        (norm(weight, bias), 5, 1e-5, (weight, bias)),
+        (norm(weight, None, 1e-6), 1, 1e-6, (weight,)),
+        (norm(ones, None), 5, 1e-5, ()),
+        (norm(ones, None), 1, 1e-5, ()),
+        (wide_norm(weight, bias), 5, 16e-5, (weight * 4, bias)),
+        (free, 5, 16e-5, (ones * 4,)),
+    )
+    for module, rows, epsilon, wanted in cases:
+        (graph,) = read(convert(module.eval(), (torch.randn(rows, 16),), "norm"))
+        assert len(graph.operators) > 6
         (made,) = layer_norm.apply(graph).operators
-        assert made.options["epsilon"] == np.float32(epsilon)
+        assert made.options == {
+            "epsilon": np.float32(epsilon),
+            "summed": isinstance(module, wide_norm),
+        }
         constants = [graph.tensors[index].data for index in made.inputs[1:]]
-        wanted = [weight] if added is None else [weight, added]
         for data, values in zip(constants, wanted, strict=True):
             assert data is not None
             assert (data.reshape(-1) == values.numpy()).all()
@@ -138,19 +155,49 @@ OTHERS: dict[str, Callable[[Graph], Graph]] = {
     ),
     "an activation": lambda g: with_operator(g, "MUL", 1, fused),
     "mean less value": lambda g: with_operator(g, "SUB", 0, swapped),
-    "a computed weight": computed_weight,
     "another power": lambda g: with_operator(
         g, "MUL", 0, lambda each: replace(each, inputs=(each.inputs[0], 0))
     ),
     "another mean": lambda g: with_operator(
         g, "MEAN", 1, lambda each: replace(each, inputs=(0, each.inputs[1]))
     ),
-    "a weight a row": lambda graph: weight_a_row(),
     "too few inputs": lambda g: with_operator(
         g, "ADD", 0, lambda each: replace(each, inputs=each.inputs[:1])
     ),
     "an input left out": lambda g: with_operator(
-        g, "MUL", 2, lambda each: replace(each, inputs=(each.inputs[0], -1))
+        g, "MUL", 1, lambda each: replace(each, inputs=(each.inputs[0], -1))
+    ),
+}
+#: Of a normalization whose squares are summed.
+OTHER_SUMS: dict[str, Callable[[Graph], Graph]] = {
+    "two rows": lambda g: with_operator(
+        g, "BATCH_MATMUL", 0, lambda each: replace(each, inputs=(each.inputs[0],) * 2)
+    ),
+    "columns by rows": lambda g: with_operator(g, "BATCH_MATMUL", 0, swapped),
+    "a transposed operand": lambda g: with_operator(
+        g, "BATCH_MATMUL", 0, lambda each: replace(each, options={"adj_x": True})
+    ),
+    "the sum of something else": lambda g: with_operator(
+        g, "RESHAPE", 0, lambda each: replace(each, inputs=(0, each.inputs[1]))
+    ),
+    "a matrix that the caller reads": lambda g: replace(
+        g, outputs=(*g.outputs, next(o for o in g.operators if o.kind == "RESHAPE").outputs[0])
+    ),
+}
+#: What stands behind a normalization without a weight.
+AFTER: dict[str, tuple[Callable[[Graph], Graph], list[str]]] = {
+    "a computed weight": (computed_weight, ["MUL", "ADD"]),
+    "a weight a row": (lambda graph: weight_a_row(), ["MUL"]),
+    "an activation": (lambda g: with_operator(g, "MUL", 2, fused), ["MUL", "ADD"]),
+    "a bias alone": (
+        lambda g: with_operator(g, "MUL", 2, lambda each: replace(each, kind="ADD")),
+        ["ADD", "ADD"],
+    ),
+    "a value that the caller reads": (
+        lambda g: replace(
+            g, outputs=(*g.outputs, [o for o in g.operators if o.kind == "MUL"][1].outputs[0])
+        ),
+        ["MUL", "ADD"],
     ),
 }
 
@@ -159,6 +206,18 @@ OTHERS: dict[str, Callable[[Graph], Graph]] = {
 def test_what_is_no_normalization_stays(name: str) -> None:
     graph = OTHERS[name](taken_apart())
     assert kinds(layer_norm.apply(graph)) == kinds(graph)
+
+
+@pytest.mark.parametrize("name", OTHER_SUMS)
+def test_what_sums_no_squares_stays(name: str) -> None:
+    graph = OTHER_SUMS[name](taken_apart(summed=True))
+    assert kinds(layer_norm.apply(graph)) == kinds(graph)
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_what_is_no_weight_stays_behind(name: str) -> None:
+    change, behind = AFTER[name]
+    assert kinds(layer_norm.apply(change(taken_apart()))) == ["LAYER_NORM", *behind]
 
 
 def test_a_bias_that_is_computed_stays_outside() -> None:

@@ -72,25 +72,6 @@ static inline int32_t stapes_high_w4(uint8_t pair) {
     return ((pair >> 4) ^ 8) - 8;
 }
 
-/* weights[0] ... weights[2 * pairs - 1] from `pairs` bytes. */
-static inline void stapes_unpack_w4(const uint8_t *packed, int32_t pairs, int8_t *weights) {
-    for (int32_t i = 0; i < pairs; i++) {
-        weights[2 * i] = (int8_t)stapes_low_w4(packed[i]);
-        weights[2 * i + 1] = (int8_t)stapes_high_w4(packed[i]);
-    }
-}
-
-/* The dot product with 2 * pairs weights; its products' magnitudes must sum to less than 2^31. */
-static inline int32_t stapes_dot_s16_w4_narrow(const int16_t *x, const uint8_t *weights,
-                                               int32_t pairs) {
-    int32_t sum = 0;
-    for (int32_t i = 0; i < pairs; i++) {
-        sum += x[2 * i] * stapes_low_w4(weights[i]);
-        sum += x[2 * i + 1] * stapes_high_w4(weights[i]);
-    }
-    return sum;
-}
-
 /* The dot product with weights first ... first + length - 1. */
 static inline int32_t stapes_dot_s8_w4(const int8_t *x, const uint8_t *weights, int32_t first,
                                        int32_t length) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Matrix product of each row with weights of zero point 0. */
+/* Matrix product of each row with weights of zero point 0: int8, or packed as stapes/packed.h has
+ * them. */
 #ifndef STAPES_FULLY_CONNECTED_H
 #define STAPES_FULLY_CONNECTED_H
 
@@ -32,7 +33,7 @@ typedef struct stapes_fully_connected_blocks_params {
         *scales; /* [output_depth][input_depth / block_size], the upper halves of floats */
 } stapes_fully_connected_blocks_params;
 
-/* Rows that share the unpacking of int4 weights. */
+/* Rows that share the unpacking of weights. */
 enum { STAPES_HYBRID_ROWS = 4 };
 
 void stapes_fully_connected_s8(const stapes_fully_connected_params *params, int32_t row0,
@@ -41,10 +42,22 @@ void stapes_fully_connected_s8(const stapes_fully_connected_params *params, int3
 void stapes_fully_connected_s8_w4(const stapes_fully_connected_params *params, int32_t row0,
                                   int32_t rows, const int8_t *input, const uint8_t *weights,
                                   const int32_t *bias, int8_t *output);
+void stapes_fully_connected_s8_w3(const stapes_fully_connected_params *params, int32_t row0,
+                                  int32_t rows, const int8_t *input, const uint8_t *weights,
+                                  const int32_t *bias, int8_t *output);
+void stapes_fully_connected_s8_w2(const stapes_fully_connected_params *params, int32_t row0,
+                                  int32_t rows, const int8_t *input, const uint8_t *weights,
+                                  const int32_t *bias, int8_t *output);
 void stapes_fully_connected_s16(const stapes_fully_connected_params *params, int32_t row0,
                                 int32_t rows, const int16_t *input, const int8_t *weights,
                                 const int64_t *bias, int16_t *output);
 void stapes_fully_connected_s16_w4(const stapes_fully_connected_params *params, int32_t row0,
+                                   int32_t rows, const int16_t *input, const uint8_t *weights,
+                                   const int64_t *bias, int16_t *output);
+void stapes_fully_connected_s16_w3(const stapes_fully_connected_params *params, int32_t row0,
+                                   int32_t rows, const int16_t *input, const uint8_t *weights,
+                                   const int64_t *bias, int16_t *output);
+void stapes_fully_connected_s16_w2(const stapes_fully_connected_params *params, int32_t row0,
                                    int32_t rows, const int16_t *input, const uint8_t *weights,
                                    const int64_t *bias, int16_t *output);
 void stapes_fully_connected_f32_w8(const stapes_fully_connected_f32_params *params, int32_t row0,
@@ -53,7 +66,21 @@ void stapes_fully_connected_f32_w8(const stapes_fully_connected_f32_params *para
 void stapes_fully_connected_f32_w4(const stapes_fully_connected_f32_params *params, int32_t row0,
                                    int32_t rows, const float *input, const uint8_t *weights,
                                    const float *bias, int16_t *scratch, float *output);
+void stapes_fully_connected_f32_w3(const stapes_fully_connected_f32_params *params, int32_t row0,
+                                   int32_t rows, const float *input, const uint8_t *weights,
+                                   const float *bias, int16_t *scratch, float *output);
+void stapes_fully_connected_f32_w2(const stapes_fully_connected_f32_params *params, int32_t row0,
+                                   int32_t rows, const float *input, const uint8_t *weights,
+                                   const float *bias, int16_t *scratch, float *output);
 void stapes_fully_connected_f32_w4_blocks(const stapes_fully_connected_blocks_params *params,
+                                          int32_t row0, int32_t rows, const float *input,
+                                          const uint8_t *weights, const float *bias,
+                                          int16_t *scratch, float *output);
+void stapes_fully_connected_f32_w3_blocks(const stapes_fully_connected_blocks_params *params,
+                                          int32_t row0, int32_t rows, const float *input,
+                                          const uint8_t *weights, const float *bias,
+                                          int16_t *scratch, float *output);
+void stapes_fully_connected_f32_w2_blocks(const stapes_fully_connected_blocks_params *params,
                                           int32_t row0, int32_t rows, const float *input,
                                           const uint8_t *weights, const float *bias,
                                           int16_t *scratch, float *output);

@@ -7,7 +7,9 @@
 
 typedef struct stapes_layer_norm_params {
     int32_t columns;
-    float epsilon; /* added to the variance */
+    int32_t together; /* squares in a partial sum */
+    float divisor;    /* of the sum of squares: columns for the variance */
+    float epsilon;    /* added to what that gives */
 } stapes_layer_norm_params;
 
 void stapes_layer_norm_f32(const stapes_layer_norm_params *params, int32_t row0, int32_t rows,

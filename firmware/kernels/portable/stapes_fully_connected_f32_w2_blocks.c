@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stapes/fully_connected_packed.h"
+#include "stapes/fully_connected.h"
+
 #include "stapes/fully_connected_rows.h"
 
 /*
