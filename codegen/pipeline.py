@@ -188,7 +188,7 @@ def load_checkpoint(
 
 
 def compile_model(model: Model, target: Target) -> Compiled:
-    """Lower, stripe, order, plan, check, place and predict; whether it fits is `check_fit`'s question.
+    """Lower, stripe, order, plan, check, place, predict; whether it fits is `check_fit`'s question.
 
     Raises UserError for an operator that is not supported.
     """
