@@ -102,7 +102,8 @@ class Step:
 
     `by_row` has an entry for each operand where any run of rows can be computed alone, as the
     first rows of a call whose pointers point to what the first of them takes; None is for an
-    operand that every row takes whole. It is empty where rows need each other.
+    operand that every row takes whole. It is empty where rows need each other. `again` is whether
+    it makes what an earlier step made.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Step:
     in_place: tuple[tuple[int, int], ...] = ()
     macs: int = 0
     by_row: tuple[RowAccess | None, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,18 @@ class Group:
         """That of the step of this number."""
         return self.paces[step - self.first_step]
 
+    @property
+    def stripes(self) -> int:
+        """How many times the loop runs."""
+        return self.rows // self.block_rows * -(-self.block_rows // self.stripe_rows)
+
+    def rows_made(self, step: int) -> int:
+        """The rows of a step in all stripes, some of them perhaps more than once."""
+        pace = self.pace(step)
+        if pace.once_a_block:
+            return self.rows // self.block_rows * pace.each
+        return self.rows * pace.each + self.stripes * pace.more
+
 
 @dataclass(frozen=True)
 class Buffer:
@@ -197,3 +211,21 @@ class Program:
     outputs: tuple[int, ...]
     groups: tuple[Group, ...] = ()
     repeats: bool = False
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of a run, with those that stripes make more than once."""
+        return sum(map(self.macs_of, range(len(self.steps))))
+
+    @property
+    def macs_again(self) -> int:
+        """Those of them that stripes cost."""
+        return self.macs - sum(step.macs for step in self.steps if not step.again)
+
+    def macs_of(self, number: int) -> int:
+        """Those of a step, in all its calls."""
+        step = self.steps[number]
+        for group in self.groups:
+            if number in group:
+                return step.macs * group.rows_made(number) // step.rows
+        return step.macs

@@ -342,7 +342,7 @@ def _graph(program: Program, number: int, names: _Names, macros: Mapping[str, st
                 step.kernel,
                 arguments.all(),
                 step.name,
-                step.macs,
+                program.macs_of(index),
                 arguments.struct(),
                 arguments.bound_fields(),
                 arguments.group,

@@ -27,7 +27,7 @@ def recomputed(program: Program, buffer: int) -> Program | None:
         if number in readers[1:]:
             copies = {index: len(buffers) + at for at, index in enumerate(_written(chain))}
             buffers += [_copy(program.buffers[index], number) for index in copies]
-            again = [replace(each, name=f"{each.name}_for_{number}") for each in chain]
+            again = [replace(each, name=f"{each.name}_for_{number}", again=True) for each in chain]
             steps += [renumbered(each, copies) for each in again]
             step = renumbered(step, {buffer: copies[buffer]})
         steps.append(step)

@@ -32,38 +32,17 @@ def stripe(program: Program) -> Program:
     each of the others gets the greatest height under which the final peak stays.
     """
     best = _Search(program)
-    most_macs = macs(program) * (1 + 1 / _SHARE_AGAIN)
+    most_macs = program.macs * (1 + 1 / _SHARE_AGAIN)
     found = best.result()
     while True:
         others = [_Search(other) for other in best.with_copies()]
         lower = [each for each in others if each.peak_bytes < best.peak_bytes]
         results = [(each.peak_bytes, at, each.result()) for at, each in enumerate(lower)]
-        allowed = [each for each in results if macs(each[2]) <= most_macs]
+        allowed = [each for each in results if each[2].macs <= most_macs]
         if not allowed:
             return found
         _, at, found = min(allowed, key=lambda each: each[:2])
         best = lower[at]
-
-
-def macs(program: Program) -> int:
-    """Multiplications of a run, with the rows that groups compute more than once."""
-    total = 0
-    for number, step in enumerate(program.steps):
-        rows = step.rows
-        for group in program.groups:
-            if number in group:
-                rows = _rows_computed(group, number)
-        total += step.macs * rows // step.rows
-    return total
-
-
-def _rows_computed(group: Group, number: int) -> int:
-    pace = group.pace(number)
-    blocks = group.rows // group.block_rows
-    if pace.once_a_block:
-        return blocks * pace.each
-    stripes = blocks * -(-group.block_rows // group.stripe_rows)
-    return group.rows * pace.each + stripes * pace.more
 
 
 def with_groups(program: Program, groups: Sequence[Group]) -> Program:
