@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +96,15 @@ class RowAccess:
     window: int = 1
     first: int = 0
 
+    def units(self, row: int, rows: int = 1) -> tuple[int, int]:
+        """The first unit of some rows and the one behind their last, had an operand no end."""
+        first, last = (each // self.share * self.stride for each in (row, row + rows - 1))
+        return first + self.first, last + self.first + self.window
+
+    def start_bytes(self, row: int) -> int:
+        """Where the first unit that there is for a row lies in the operand."""
+        return max(0, self.units(row)[0]) * self.unit_bytes
+
 
 @dataclass(frozen=True)
 class Step:
@@ -102,8 +112,10 @@ class Step:
 
     `by_row` has an entry for each operand where any run of rows can be computed alone, as the
     first rows of a call whose pointers point to what the first of them takes; None is for an
-    operand that every row takes whole. It is empty where rows need each other. `again` is whether
-    it makes what an earlier step made.
+    operand that every row takes whole. It is empty where rows need each other. `edges` names the
+    parameters that say how many units are missing above the first one that a row takes, and how
+    many there are from it on, where the kernel does without them. `again` is whether the step makes
+    what an earlier one made.
     """
 
     name: str
@@ -117,6 +129,7 @@ class Step:
     in_place: tuple[tuple[int, int], ...] = ()
     macs: int = 0
     by_row: tuple[RowAccess | None, ...] = ()
+    edges: tuple[str, str] | None = None
     again: bool = False
 
 
@@ -132,14 +145,22 @@ class Alias:
 class Pace:
     """Which rows of a step go with the rows [row, row + rows) of its group.
 
-    These are rows * each + more, from row * each + first on. A step that runs once a block takes
-    its rows for all of the block with the block's first stripe.
+    These are rows * each + more, from row * each + first on, as far as the step has such rows. One
+    that runs once a block takes its rows for all of the block with the block's first stripe.
     """
 
     each: int = 1
     more: int = 0
     first: int = 0
     once_a_block: bool = False
+
+    def wanted(self, row: int, rows: int) -> tuple[int, int]:
+        """The first of them and their number for a stripe, in a step without end."""
+        return row * self.each + self.first, rows * self.each + self.more
+
+    def inside(self, all_rows: int, step_rows: int) -> bool:
+        """Whether a step has all of them in every stripe of a group of so many rows."""
+        return self.first >= 0 and sum(self.wanted(0, all_rows)) <= step_rows
 
 
 @dataclass(frozen=True)
@@ -166,17 +187,23 @@ class Group:
         """That of the step of this number."""
         return self.paces[step - self.first_step]
 
-    @property
-    def stripes(self) -> int:
-        """How many times the loop runs."""
-        return self.rows // self.block_rows * -(-self.block_rows // self.stripe_rows)
+    def stripes(self) -> Iterator[tuple[int, int]]:
+        """The first row and the number of rows of each run of the loop."""
+        row = 0
+        while row < self.rows:
+            rows = min(self.stripe_rows, self.block_rows - row % self.block_rows)
+            yield row, rows
+            row += rows
 
-    def rows_made(self, step: int) -> int:
-        """The rows of a step in all stripes, some of them perhaps more than once."""
-        pace = self.pace(step)
+    def taken(self, number: int, step_rows: int, row: int, rows: int) -> tuple[int, int]:
+        """The first row and the number of rows of a step that go with a stripe."""
+        pace = self.pace(number)
         if pace.once_a_block:
-            return self.rows // self.block_rows * pace.each
-        return self.rows * pace.each + self.stripes * pace.more
+            block, started = divmod(row, self.block_rows)
+            return block * pace.each, 0 if started else pace.each
+        first, count = pace.wanted(row, rows)
+        start, end = max(0, first), min(step_rows, first + count)
+        return start, max(0, end - start)
 
 
 @dataclass(frozen=True)
@@ -227,5 +254,6 @@ class Program:
         step = self.steps[number]
         for group in self.groups:
             if number in group:
-                return step.macs * group.rows_made(number) // step.rows
+                made = sum(group.taken(number, step.rows, *each)[1] for each in group.stripes())
+                return step.macs * made // step.rows
         return step.macs

@@ -10,7 +10,7 @@ from functools import singledispatchmethod
 from codegen.emit.filters import c_call, c_ident, c_int, c_number
 from codegen.emit.inputs import EmitInputs
 from codegen.emit.speech_context import Places, SpeechContext, speech_context
-from codegen.emit.stripes import Start, row_count, start, whole
+from codegen.emit.stripes import Start, Stripe, whole
 from codegen.emit.values import Arena, Data, Slot
 from codegen.emit.weights import ALIGNMENT_BYTES, HEADER_BYTES, Piece, pack
 from codegen.errors import StapesError
@@ -44,7 +44,7 @@ class Struct:
 
 @dataclass(frozen=True)
 class Call:
-    """One step; `fields` of its parameter struct are known only when weights are bound."""
+    """One step; `fields` of its parameter struct are known only where it is called."""
 
     index: int
     kernel: str
@@ -53,23 +53,30 @@ class Call:
     macs: int
     struct: Struct | None = None
     fields: tuple[tuple[str, str], ...] = ()
-    group: Group | None = None
+    stripe: Stripe | None = None
 
     @property
     def margin(self) -> str:
         """What its lines start with."""
-        return " " * (8 if self.group else 4)
+        return " " * (8 if self.stripe else 4)
 
     @property
-    def once_a_block(self) -> bool:
-        """Whether only a block's first stripe makes it."""
-        return self.group is not None and self.group.pace(self.index).once_a_block
+    def opening(self) -> str:
+        """What begins its block, if it has one of its own."""
+        if self.stripe and self.stripe.pace.once_a_block:
+            return f"if (row % {self.stripe.group.block_rows} == 0) {{"
+        return "{" if self.fields or self.lines else ""
+
+    @property
+    def lines(self) -> str:
+        """The rows that it has of those that its pace asks for, if they may be fewer."""
+        return self.stripe.lines if self.stripe and self.stripe.clipped else ""
 
     @property
     def text(self) -> str:
         """The call in C, further in where it has a block of its own."""
-        inner = 4 if self.fields or self.once_a_block else 0
-        return c_call(self.kernel, self.arguments, len(self.margin) + inner)
+        indent = len(self.margin) + (4 if self.opening else 0)
+        return c_call(self.kernel, self.arguments, indent)
 
 
 @dataclass(frozen=True)
@@ -242,7 +249,8 @@ class _Arguments:
     def __init__(self, names: _Names, step: Step, index: int, macros: Mapping[str, str]) -> None:
         self.names, self.step, self.index, self.macros = names, step, index, macros
         groups = names.program.groups
-        self.group = next((group for group in groups if index in group), None)
+        group = next((group for group in groups if index in group), None)
+        self.stripe = Stripe(group, group.pace(index), step) if group else None
 
     def all(self) -> tuple[str, ...]:
         """Every argument."""
@@ -252,10 +260,10 @@ class _Arguments:
 
     def _start(self, operand: Operand, access: RowAccess | None) -> Start:
         """Where the rows of a stripe start in an operand: with it, in what is held for a stripe."""
-        if self.group is None:
+        if self.stripe is None:
             return whole(access)
-        held = isinstance(operand, BufferRef) and operand.index in self.group.held
-        return Start() if held else start(self.group, self.group.pace(self.index), access)
+        held = isinstance(operand, BufferRef) and operand.index in self.stripe.group.held
+        return Start() if held else self.stripe.start(access)
 
     def constant(self, constant: Constant, at: Start = _WHOLE) -> str:
         """The array, or where it lies in the bound weights, from a row on."""
@@ -273,8 +281,11 @@ class _Arguments:
                 return Struct(self.names.step(self.index), each.struct, fields)
         return None
 
-    def bound_fields(self) -> tuple[tuple[str, str], ...]:
-        """Its fields that point into the bound weights."""
+    def own_fields(self) -> tuple[tuple[str, str], ...]:
+        """Its fields that are known only where it is called: edges, and what weights are bound."""
+        return (*(self.stripe.edge_fields() if self.stripe else ()), *self._bound_fields())
+
+    def _bound_fields(self) -> tuple[tuple[str, str], ...]:
         return tuple(
             (name, self.constant(value))
             for each in self.step.operands
@@ -308,7 +319,7 @@ class _Arguments:
 
     @text.register
     def _(self, operand: Params, at: Start) -> str:
-        return "&params" if self.bound_fields() else f"&{self.names.step(self.index)}"
+        return "&params" if self.own_fields() else f"&{self.names.step(self.index)}"
 
     @text.register
     def _(self, operand: Row0, at: Start) -> str:
@@ -316,7 +327,7 @@ class _Arguments:
 
     @text.register
     def _(self, operand: Rows, at: Start) -> str:
-        return row_count(self.group.pace(self.index)) if self.group else c_int(self.step.rows)
+        return self.stripe.rows if self.stripe else c_int(self.step.rows)
 
     @text.register
     def _(self, operand: Scratch, at: Start) -> str:
@@ -344,8 +355,8 @@ def _graph(program: Program, number: int, names: _Names, macros: Mapping[str, st
                 step.name,
                 program.macs_of(index),
                 arguments.struct(),
-                arguments.bound_fields(),
-                arguments.group,
+                arguments.own_fields(),
+                arguments.stripe,
             )
         )
         used |= {slot.arena.index: slot.arena for slot in _slots_of(step, index, names)}

@@ -44,7 +44,8 @@ def held_bytes(program: Program, group: Group) -> dict[int, int]:
     sizes = {}
     for number in range(group.first_step, group.last_step + 1):
         pace, access = group.pace(number), output_access(program, number)
-        rows = pace.each if pace.once_a_block else group.stripe_rows * pace.each + pace.more
+        rows = pace.each if pace.once_a_block else pace.wanted(0, group.stripe_rows)[1]
+        rows = min(rows, program.steps[number].rows)
         for buffer in program.steps[number].writes:
             if buffer in group.held:
                 sizes[buffer] = rows * access.unit_bytes
@@ -142,8 +143,17 @@ class _Run:
                 if read == buffer:
                     _require(reader > number and access is not None)
                     assert access is not None
-                    found.append(self._ahead(access, unit, paces[reader]))
+                    pace = self._ahead(access, unit, paces[reader])
+                    self._check_edges(number, reader, access, pace)
+                    found.append(pace)
         return found
+
+    def _check_edges(self, number: int, reader: int, access: RowAccess, pace: Pace) -> None:
+        """Where the maker lacks rows that the reader wants, the reader lacks them too, or can."""
+        maker, user = self.program.steps[number], self.program.steps[reader]
+        same = access == output_access(self.program, number) and maker.rows == user.rows
+        inside = pace.once_a_block or pace.inside(self.rows, maker.rows)
+        _require(inside or same or user.edges is not None)
 
     def _ahead(self, access: RowAccess, unit_bytes: int, pace: Pace) -> Pace:
         """The pace of a step whose rows of `unit_bytes` are read so by a step of that pace."""
@@ -170,7 +180,6 @@ class _Run:
         if pace.once_a_block:
             _require(rows == self.rows // self.block * pace.each)
         else:
-            _require(pace.first >= 0 and self.rows * pace.each + pace.first + pace.more <= rows)
             _require(not outside or rows == self.rows)
 
 

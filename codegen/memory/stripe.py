@@ -15,7 +15,7 @@ from codegen.program import Group, Program
 
 #: The longest run that is tried, in steps.
 _LONGEST = 24
-#: At most this part of all multiplications may be done again.
+#: At most this part of the multiplications of a group, and of a program, may be done again.
 _SHARE_AGAIN = 4
 #: And this part of the peak is not worth a loop.
 _SLACK_SHARE = 128
@@ -153,7 +153,25 @@ class _Search:
                     continue
                 group = grouped(self.program, self.spans, first, last)
                 if group is not None:
-                    yield group
+                    yield self._affordable(group)
+
+    def _affordable(self, group: Group) -> Group:
+        """The group with the most stripes a block that do not make too many rows again."""
+        steps = range(group.first_step, group.last_step + 1)
+        macs = {number: self.program.steps[number].macs for number in steps}
+        most_again = sum(macs.values()) // _SHARE_AGAIN
+
+        def again(height: int) -> int:
+            tried = replace(self.program, groups=(replace(group, stripe_rows=height),))
+            return sum(max(0, tried.macs_of(number) - macs[number]) for number in steps)
+
+        if all(pace.more <= 0 for pace in group.paces) or not most_again:
+            return group
+        low, high = 1, group.block_rows
+        while low < high:
+            height = (low + high) // 2
+            low, high = (low, height) if again(height) <= most_again else (height + 1, high)
+        return replace(group, stripe_rows=high)
 
     def _within(self, group: Group) -> int:
         """The most that is alive in one of a group's steps."""
@@ -203,7 +221,7 @@ class _Search:
     def _tallest(self, group: Group, most_bytes: int) -> Group:
         """The group with the fewest stripes a block that keep to so many bytes."""
         block = group.block_rows
-        low, high = 1, block  # stripes a block: too few or just enough, and enough
+        low, high = 1, -(-block // group.stripe_rows)  # stripes a block: perhaps enough, and enough
         while low < high:
             count = (low + high) // 2
             tried = replace(group, stripe_rows=-(-block // count))

@@ -45,6 +45,8 @@ class _Loop:
         self.done: dict[int, int] = {}
         before = program.steps[: group.first_step]
         self.older = {*program.inputs, *(index for step in before for index in step.writes)}
+        #: All that the steps could make of held buffers.
+        self.whole: dict[int, int] = {}
         self.broken: list[str] = []
 
     def run(self) -> list[str]:
@@ -63,7 +65,8 @@ class _Loop:
             for number in numbers:
                 pace = group.paces[number - group.first_step]
                 if not pace.once_a_block or row % group.block_rows == 0:
-                    self._step(self.program.steps[number], _taken(group, pace, row, rows))
+                    step = self.program.steps[number]
+                    self._step(step, _taken(group, pace, step, row, rows))
             row += rows
         for index, end in self.done.items():
             buffer = self.program.buffers[index]
@@ -73,7 +76,7 @@ class _Loop:
 
     def _step(self, step: Step, taken: Range) -> None:
         """Rows from the first of `taken` to that before the last."""
-        if len(step.by_row) != len(step.operands) or taken[0] < 0 or taken[1] > step.rows:
+        if len(step.by_row) != len(step.operands) or not taken[0] < taken[1] <= step.rows:
             self.broken.append(f"step '{step.name}' has no rows {taken[0]} to {taken[1]}")
             return
         pairs = [
@@ -91,6 +94,9 @@ class _Loop:
     def _read(self, step: Step, index: int, access: RowAccess | None, taken: Range) -> None:
         buffer = self.program.buffers[index]
         wanted = (0, buffer.size_bytes) if access is None else _bytes(access, taken)
+        if step.edges is not None:  # the kernel does without what is not in the operand
+            there = self.whole.get(index, buffer.size_bytes)
+            wanted = max(0, wanted[0]), min(there, wanted[1])
         if index in self.group.held:
             start, end = self.here.get(index, (0, 0))
             fine = access is not None and wanted[0] == start and wanted[1] <= end
@@ -115,6 +121,7 @@ class _Loop:
             self.broken.append(f"'{buffer.name}' has no byte {end - 1}")
         if index in self.group.held:
             self.here[index] = (start, end)
+            self.whole[index] = step.rows * access.unit_bytes
             if end - start > buffer.size_bytes:
                 self.broken.append(f"'{buffer.name}' has no room for {end - start} bytes")
         elif start != self.done[index]:
@@ -123,13 +130,14 @@ class _Loop:
             self.done[index] = end
 
 
-def _taken(group: Group, pace: Pace, row: int, rows: int) -> Range:
-    """The rows that a step computes in the stripe of these rows."""
+def _taken(group: Group, pace: Pace, step: Step, row: int, rows: int) -> Range:
+    """The rows that a step computes in the stripe of these rows, as far as it has them."""
     if pace.once_a_block:
         first = row // group.block_rows * pace.each
         return first, first + pace.each
     first = row * pace.each + pace.first
-    return first, first + rows * pace.each + pace.more
+    last = first + rows * pace.each + pace.more
+    return max(0, first), min(step.rows, last)
 
 
 def _bytes(access: RowAccess, taken: Range) -> Range:

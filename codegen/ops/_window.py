@@ -128,15 +128,13 @@ def output_shape(
 
 
 def by_row(graph: Graph, operator: Operator, step: Step) -> Step:
-    """The step, said to make each row from a window of rows, unless some lie in the padding."""
+    """The step, said to make each row from a window of rows, as many of them as there are."""
     y, _ = axes(graph, operator)
-    if y.pad or (y.output - 1) * y.stride + _span(y) > y.input:
-        return step
     before, after = input_of(graph, operator, 0), output_of(graph, operator)
-    window = RowAccess(before.size_bytes // y.input, stride=y.stride, window=_span(y))
+    window = RowAccess(before.size_bytes // y.input, 1, y.stride, _span(y), -y.pad)
     rows = {
         operator.inputs[0]: window,
         operator.outputs[0]: RowAccess(after.size_bytes // y.output),
     }
     taken = (rows.get(o.index) if isinstance(o, BufferRef) else None for o in step.operands)
-    return replace(step, by_row=tuple(taken))
+    return replace(step, by_row=tuple(taken), edges=("pad_top", "input_height"))

@@ -17,7 +17,7 @@ def stripes_data(program: Program) -> list[dict[str, Any]]:
             "last_step": group.last_step,
             "rows": group.rows,
             "stripe_rows": group.stripe_rows,
-            "stripes": group.stripes,
+            "stripes": sum(1 for _ in group.stripes()),
         }
         for group in program.groups
     ]

@@ -53,11 +53,10 @@ def test_rows_need_only_what_the_operator_says(name: str, library: ctypes.CDLL) 
                 access = by_buffer.get(position)
                 raw = np.frombuffer(data.tobytes(), np.uint8).copy()
                 if access is not None:
-                    unit = row // access.share * access.stride + access.first
-                    first, last = (
-                        unit * access.unit_bytes,
-                        (unit + access.window) * access.unit_bytes,
-                    )
+                    units = access.units(int(row))
+                    if step.edges is not None:
+                        units = max(0, units[0]), min(raw.size // access.unit_bytes, units[1])
+                    first, last = (unit * access.unit_bytes for unit in units)
                     assert 0 <= first < last <= raw.size
                     raw[:first], raw[last:] = 0, 0
                 changed.append(np.frombuffer(raw.tobytes(), data.dtype).reshape(data.shape))
@@ -138,7 +137,9 @@ class _Net:
         mix = self.reshaped(self.order(mix, 0, 2, 1, 3), 1, time, width)
         return self.add("ADD", (x, self.matrix(mix, width)), self.shape(x))
 
-    def convolution(self, x: int, stride: int, taps: int, width: int = 6) -> int:
+    def convolution(
+        self, x: int, stride: int, taps: int, width: int = 6, padding: str = "VALID"
+    ) -> int:
         _, _, time, inputs = self.shape(x)
         data = self.rng.integers(-127, 128, (width, 1, taps, inputs)).astype(np.int8)
         scale = Quantization((0.01,) * width, (0,) * width, 0)
@@ -148,8 +149,9 @@ class _Net:
             width, {"int8": np.int32, "int16": np.int64, "float32": np.float32}[self.dtype]
         )
         self.tensors.append(Tensor("b", (width,), bias.dtype.name, None, bias))
-        options = {"padding": "VALID", "stride_h": 1, "stride_w": stride}
-        shape = (1, 1, (time - taps) // stride + 1, width)
+        options = {"padding": padding, "stride_h": 1, "stride_w": stride}
+        outputs = -(-time // stride) if padding == "SAME" else (time - taps) // stride + 1
+        shape = (1, 1, outputs, width)
         sources = (x, weights, len(self.tensors) - 1)
         return self.add("CONV_2D", sources, shape, fused_activation_function="NONE", **options)
 
@@ -166,13 +168,16 @@ def transformer(seed: int, dtype: str) -> Graph:
 
 
 def stem(seed: int, dtype: str) -> Graph:
-    """Two convolutions with a function between and behind them."""
+    """Two convolutions with a function between and behind them, with padding and without."""
     rng = np.random.default_rng(seed)
     net = _Net(rng, (1, 1, int(rng.integers(40, 60)), 6), dtype)
-    x = net.convolution(net.input, int(rng.integers(1, 4)), int(rng.integers(1, 6)))
-    x = net.add("GELU", (x,), net.shape(x), approximate=False)
-    x = net.convolution(x, int(rng.integers(1, 3)), int(rng.integers(1, 4)))
-    return net.graph(net.add("GELU", (x,), net.shape(x), approximate=False))
+    x = net.input
+    for stride, taps in ((4, 6), (3, 5)):
+        padding = ("SAME", "VALID")[int(rng.integers(2))]
+        step, size = int(rng.integers(1, stride)), int(rng.integers(1, taps))
+        x = net.convolution(x, step, size, padding=padding)
+        x = net.add("GELU", (x,), net.shape(x), approximate=False)
+    return net.graph(x)
 
 
 def all_groups(program: Program) -> Iterator[Group]:
@@ -186,19 +191,25 @@ def all_groups(program: Program) -> Iterator[Group]:
 
 @pytest.mark.parametrize(
     ("make", "dtype"),
-    [(transformer, "int8"), (transformer, "int16"), (transformer, "float32"), (stem, "int16")],
+    [
+        (transformer, "int8"),
+        (transformer, "int16"),
+        (transformer, "float32"),
+        (stem, "int8"),
+        (stem, "int16"),
+    ],
 )
 def test_any_group_at_any_height_has_the_same_bits(
     make: Callable[[int, str], Graph], dtype: str, library: ctypes.CDLL
 ) -> None:
     paces = set[Pace]()
-    for seed in range(4):
+    for seed in range(4 if make is transformer else 16):
         rng = np.random.default_rng(seed)
         graph = make(seed, dtype)
         program = lower(graph, None)
         inputs = next(islice(random_inputs(rng, graph), 4, None))
         (whole,) = Runner(library, graph, program)(inputs)
-        assert len(np.unique(whole)) > 20
+        assert len(np.unique(whole)) > 6
         for group in all_groups(program):
             height = int(rng.integers(1, group.block_rows + 1))
             striped = with_groups(program, [replace(group, stripe_rows=height)])
@@ -269,7 +280,7 @@ def test_a_large_buffer_is_made_again_for_each_reader(library: ctypes.CDLL) -> N
     validate([striped], found)
     inputs = next(islice(random_inputs(np.random.default_rng(1), graph), 4, None))
     (whole,), (got,) = (Runner(library, graph, each)(inputs) for each in (program, striped))
-    assert len(np.unique(whole)) > 8
+    assert len(np.unique(whole)) > 6
     assert got.tobytes() == whole.tobytes()
 
 
@@ -284,7 +295,7 @@ def test_what_is_striped_wrongly_is_named() -> None:
         "has no room": replace(program, buffers=tuple(small)),
         "which are not there": _with_pace(program, Pace(first=1)),
         "touches it too": replace(program, steps=(*program.steps[:-1], outside)),
-        "has no rows": _with_pace(program, Pace(more=1000)),
+        "has no rows": _with_pace(program, Pace(first=1000)),
     }
     for text, wrong in broken.items():
         assert any(text in each for each in violations(wrong)), (text, violations(wrong))

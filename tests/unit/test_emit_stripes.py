@@ -36,7 +36,7 @@ def striped() -> EmitInputs:
     wide, narrow = RowAccess(4), RowAccess(2)
     steps = (
         Step(
-            *("a", "stapes_add_s8", "stapes/elementwise.h", (Row0(), Rows(), x, a), (0,), (1,), 6),
+            *("a", "stapes_add_s8", "stapes/elementwise.h", (Row0(), Rows(), x, a), (0,), (1,), 7),
             by_row=(None, None, RowAccess(8, stride=2, window=3), wide),
         ),
         Step(
@@ -52,7 +52,7 @@ def striped() -> EmitInputs:
             by_row=(None, None, wide, RowAccess(4, share=3), narrow),
         ),
     )
-    buffers = (Buffer("x", 104, "input"), Buffer("a", 12), Buffer("y", 12, "output"))
+    buffers = (Buffer("x", 120, "input"), Buffer("a", 12), Buffer("y", 12, "output"))
     group = Group(0, 1, 6, 2, 3, (Pace(1, 1), Pace()), (1,))
     program = Program("p", steps, buffers, (table,), (0,), (2,), (group,))
     return EmitInputs("demo", TARGET, (program,), place(plan((program,)), TARGET), "ab" * 32, "p")
