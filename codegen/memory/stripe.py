@@ -28,21 +28,29 @@ def stripe(program: Program) -> Program:
 
     At the time of the peak the run of steps that leaves least alive becomes a group, of one row a
     stripe, as long as there is one that helps. Where none does, buffers that live then are made
-    again for each of their readers, if that helps. Then groups that save next to nothing go, and
-    each of the others gets the greatest height under which the final peak stays.
+    again for each of their readers, if that takes a greater share of the peak away than it adds to
+    the multiplications. Groups that save next to nothing go, and each of the others gets the
+    greatest height under which the final peak stays.
     """
     best = _Search(program)
-    most_macs = program.macs * (1 + 1 / _SHARE_AGAIN)
     found = best.result()
     while True:
         others = [_Search(other) for other in best.with_copies()]
-        lower = [each for each in others if each.peak_bytes < best.peak_bytes]
-        results = [(each.peak_bytes, at, each.result()) for at, each in enumerate(lower)]
-        allowed = [each for each in results if each[2].macs <= most_macs]
-        if not allowed:
+        results = [(each.peak_bytes, at, each.result()) for at, each in enumerate(others)]
+        worth = [each for each in results if _is_worth(best.peak_bytes, found, *each[::2], program)]
+        if not worth:
             return found
-        _, at, found = min(allowed, key=lambda each: each[:2])
-        best = lower[at]
+        _, at, found = min(worth, key=lambda each: each[:2])
+        best = others[at]
+
+
+def _is_worth(
+    peak_bytes: int, found: Program, lower_bytes: int, other: Program, given: Program
+) -> bool:
+    """Whether the share of a peak that another program saves is that of the work that it adds."""
+    saved, added = peak_bytes - lower_bytes, other.macs - found.macs
+    most = given.macs + given.macs // _SHARE_AGAIN
+    return saved > 0 and other.macs <= most and added * peak_bytes <= saved * found.macs
 
 
 def with_groups(program: Program, groups: Sequence[Group]) -> Program:
