@@ -253,7 +253,7 @@ class Program:
         """Those of a step, in all its calls."""
         step = self.steps[number]
         for group in self.groups:
-            if number in group:
+            if number in group and step.macs:
                 made = sum(group.taken(number, step.rows, *each)[1] for each in group.stripes())
                 return step.macs * made // step.rows
         return step.macs

@@ -30,8 +30,13 @@ def overlays(program: Program, spans: Mapping[int, Span], group: Group) -> dict[
 
 def overlaid(program: Program, pairs: Mapping[int, int]) -> Program:
     """The program with each output in the buffer of its input."""
-    steps = tuple(renumbered(step, pairs) for step in program.steps)
-    return replace(program, steps=steps) if pairs else program
+    if not pairs:
+        return program
+    steps = (
+        renumbered(step, pairs) if pairs.keys() & {*step.reads, *step.writes} else step
+        for step in program.steps
+    )
+    return replace(program, steps=tuple(steps))
 
 
 def renumbered(step: Step, numbers: Mapping[int, int]) -> Step:

@@ -85,6 +85,11 @@ class _Run:
         _require(all(step.by_row and len(step.writes) == 1 for step in steps))
         self.writers = {step.writes[0]: n for n, step in zip(self.numbers, steps, strict=True)}
         _require(len(self.writers) == len(steps))
+        self.reads = {number: reads_of(program, number) for number in self.numbers}
+        self.readers: dict[int, list[tuple[int, RowAccess | None]]] = {}
+        for number, accesses in self.reads.items():
+            for buffer, access in accesses:
+                self.readers.setdefault(buffer, []).append((number, access))
         self.block = self._block()
 
     def group(self) -> Group:
@@ -113,8 +118,8 @@ class _Run:
         """Rows that share a unit of what some step reads; all rows where none do."""
         shares = {
             access.share
-            for number in self.numbers
-            for _, access in reads_of(self.program, number)
+            for accesses in self.reads.values()
+            for _, access in accesses
             if access is not None and access.share > 1
         }
         _require(len(shares) <= 1)
@@ -138,14 +143,12 @@ class _Run:
         """What each later step of the run needs of a step's output."""
         unit = output_access(self.program, number).unit_bytes
         found = []
-        for reader in self.numbers:
-            for read, access in reads_of(self.program, reader):
-                if read == buffer:
-                    _require(reader > number and access is not None)
-                    assert access is not None
-                    pace = self._ahead(access, unit, paces[reader])
-                    self._check_edges(number, reader, access, pace)
-                    found.append(pace)
+        for reader, access in self.readers.get(buffer, ()):
+            _require(reader > number and access is not None)
+            assert access is not None
+            pace = self._ahead(access, unit, paces[reader])
+            self._check_edges(number, reader, access, pace)
+            found.append(pace)
         return found
 
     def _check_edges(self, number: int, reader: int, access: RowAccess, pace: Pace) -> None:
@@ -175,7 +178,7 @@ class _Run:
     def _check(self, number: int, pace: Pace, outside: bool) -> None:
         """The step has the rows that its pace asks for; what is read outside is made once."""
         rows = self.program.steps[number].rows
-        shared = any(a is not None and a.share > 1 for _, a in reads_of(self.program, number))
+        shared = any(a is not None and a.share > 1 for _, a in self.reads[number])
         _require(not (outside or shared) or pace == Pace())
         if pace.once_a_block:
             _require(rows == self.rows // self.block * pace.each)

@@ -167,14 +167,15 @@ class _Search:
         """The group with the most stripes a block that do not make too many rows again."""
         steps = range(group.first_step, group.last_step + 1)
         macs = {number: self.program.steps[number].macs for number in steps}
+        more = [number for number in steps if macs[number] and group.pace(number).more > 0]
+        if not more:
+            return group
         most_again = sum(macs.values()) // _SHARE_AGAIN
 
         def again(height: int) -> int:
             tried = replace(self.program, groups=(replace(group, stripe_rows=height),))
-            return sum(max(0, tried.macs_of(number) - macs[number]) for number in steps)
+            return sum(max(0, tried.macs_of(number) - macs[number]) for number in more)
 
-        if all(pace.more <= 0 for pace in group.paces) or not most_again:
-            return group
         low, high = 1, group.block_rows
         while low < high:
             height = (low + high) // 2
