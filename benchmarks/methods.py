@@ -32,14 +32,19 @@ COMPOSED = (
     *("smoothquant, gptq", "awq, gptq", "outlier_suppression, gptq"),
     *("omniquant", "omniquant, gptq", "quarot, gptq", "quarot, rsq"),
 )
-#: What is worth a look where fewer bits or blocks make most of the difference.
-BEST = ("round_output", "gptq", "rsq", "quarot, rsq")
-#: Bits and blocks, and the methods that are measured there.
+_BLOCKS = {"block_size": 32}
+#: Bits and blocks, and the methods that are measured there: all where methods differ most.
 WIDTHS: Mapping[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "int4": ({"weight_bits": 4}, ROUNDING + COMPOSED),
-    "int4, blocks of 32": ({"weight_bits": 4, "block_size": 32}, ("round", "round_mse", *BEST)),
-    "int3, blocks of 32": ({"weight_bits": 3, "block_size": 32}, BEST),
-    "int2, blocks of 32": ({"weight_bits": 2, "block_size": 32}, BEST[1:]),
+    "int4, blocks of 32": (
+        {"weight_bits": 4, **_BLOCKS},
+        ("round", "round_mse", "round_output", "gptq"),
+    ),
+    "int3, blocks of 32": (
+        {"weight_bits": 3, **_BLOCKS},
+        ("round_output", "gptq", "omniquant, gptq", "quarot, rsq"),
+    ),
+    "int2, blocks of 32": ({"weight_bits": 2, **_BLOCKS}, ("gptq", "quarot, rsq")),
 }
 RECIPES = {
     f"{width}, {methods}": {"mode": "dynamic8", **values, "methods": methods.split(", ")}
