@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
-from codegen.memory.liveness import intervals, round_up
+from codegen.memory.liveness import intervals, peak_bytes, round_up
 from codegen.memory.overlay import overlaid, overlays
 from codegen.memory.recompute import makers, recomputed
 from codegen.memory.rows import grouped, held_bytes, touched
@@ -15,6 +16,7 @@ from codegen.program import Group, Program
 
 #: The longest run that is tried, in steps.
 _LONGEST = 24
+_MOST_GROUPS = 256
 #: At most this part of the multiplications of a group, and of a program, may be done again.
 _SHARE_AGAIN = 4
 #: And this part of the peak is not worth a loop.
@@ -32,25 +34,40 @@ def stripe(program: Program) -> Program:
     the multiplications. Groups that save next to nothing go, and each of the others gets the
     greatest height under which the final peak stays.
     """
-    best = _Search(program)
-    found = best.result()
+    found = _searched(program)
     while True:
-        others = [_Search(other) for other in best.with_copies()]
-        results = [(each.peak_bytes, at, each.result()) for at, each in enumerate(others)]
-        worth = [each for each in results if _is_worth(best.peak_bytes, found, *each[::2], program)]
+        others = map(_searched, found.copies)
+        worth = [each for each in others if _is_worth(found, each, program)]
         if not worth:
-            return found
-        _, at, found = min(worth, key=lambda each: each[:2])
-        best = others[at]
+            break
+        found = min(worth, key=lambda each: each.peak_bytes)
+    lower = peak_bytes(intervals(found.program)) < peak_bytes(intervals(program))
+    return found.program if lower else program
 
 
-def _is_worth(
-    peak_bytes: int, found: Program, lower_bytes: int, other: Program, given: Program
-) -> bool:
+@dataclass(frozen=True)
+class _Found:
+    """A striped program, the least peak of live bytes for it, and what may have a lower one."""
+
+    program: Program
+    peak_bytes: int
+    copies: tuple[Program, ...]
+
+
+def _searched(program: Program) -> _Found:
+    """The program with the groups that lower its peak."""
+    search = _Search(program)
+    least, copies = search.peak_bytes, tuple(search.with_copies())
+    return _Found(search.result(), least, copies)
+
+
+def _is_worth(found: _Found, other: _Found, given: Program) -> bool:
     """Whether the share of a peak that another program saves is that of the work that it adds."""
-    saved, added = peak_bytes - lower_bytes, other.macs - found.macs
+    saved = found.peak_bytes - other.peak_bytes
+    added = other.program.macs - found.program.macs
     most = given.macs + given.macs // _SHARE_AGAIN
-    return saved > 0 and other.macs <= most and added * peak_bytes <= saved * found.macs
+    cheap = added * found.peak_bytes <= saved * found.program.macs
+    return saved > 0 and other.program.macs <= most and cheap
 
 
 def with_groups(program: Program, groups: Sequence[Group]) -> Program:
@@ -73,7 +90,7 @@ class _Search:
         self.spans = touched(program)
         self.groups: list[Group] = []
         self._update()
-        while self._lower_the_peak() or self._overlay():
+        while len(self.groups) < _MOST_GROUPS and (self._lower_the_peak() or self._overlay()):
             pass
 
     def result(self) -> Program:
@@ -108,15 +125,15 @@ class _Search:
         """Take stock after a change of groups."""
         self.groups.sort(key=lambda group: group.first_step)
         needs = intervals(with_groups(self.program, self.groups))
-        count = len(self.program.steps) + 2
-        self.needs = {need.buffer: need for need in needs if need.buffer != SCRATCH}
-        self.sums = [0] * count  # without what is saved in place
-        saved = [0] * count
+        changes = [0] * (len(self.program.steps) + 3)
+        saved = [0] * len(changes)
         for need in needs:
-            for time in range(need.first_use, need.last_use + 1):
-                self.sums[time + 1] += need.padded_bytes
+            changes[need.first_use + 1] += need.padded_bytes
+            changes[need.last_use + 2] -= need.padded_bytes
             if need.may_cover:
                 saved[need.first_use + 1] += need.padded_bytes
+        self.needs = {need.buffer: need for need in needs if need.buffer != SCRATCH}
+        self.sums = list(accumulate(changes))  # without what is saved in place
         self.live = [all_ - less for all_, less in zip(self.sums, saved, strict=True)]
         self.peak_bytes = max(self.live)
 
