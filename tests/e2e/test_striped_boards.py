@@ -13,10 +13,11 @@ import pytest
 from codegen import pipeline
 from codegen.emit.project import emit
 from codegen.graph import Graph
+from codegen.lower import lower
 from codegen.target import load_target
 from codegen.tflite.write import write
 from codegen.toolchain.project import build, run
-from tests.kernels.harness import Reference, random_inputs
+from tests.kernels.harness import Reference, Runner, build_library, random_inputs
 from tests.kernels.nets import Net, normalized_stem
 
 BOARDS = ("host", "mps2-an386", "mps3-an547")
@@ -56,4 +57,20 @@ def test_bits_of_stripes(tmp_path: Path, name: str, board: str, weights: str) ->
     answers = run(tmp_path / "project", sent, firmware=build(tmp_path / "project"))
     reference = Reference(source.read_bytes())
     assert [each.outputs for each in answers] == [reference(each)[0].tobytes() for each in inputs]
+    assert len({each.outputs for each in answers}) > 3
+
+
+@pytest.mark.parametrize("board", ["host", "mps3-an547"])
+def test_floats_of_stripes_are_those_of_the_whole(tmp_path: Path, board: str) -> None:
+    graph = attentive("float32")
+    source = tmp_path / "net.tflite"
+    source.write_bytes(write(graph))
+    compiled = pipeline.compile_model(pipeline.open_model(source), load_target(board))
+    assert compiled.programs[0].groups
+    emit(pipeline.emit_inputs(compiled), tmp_path / "project")
+    inputs = list(islice(random_inputs(np.random.default_rng(3), graph), 6))
+    sent = [values.tobytes() for (values,) in inputs]
+    answers = run(tmp_path / "project", sent, firmware=build(tmp_path / "project"))
+    whole = Runner(build_library(tmp_path, "-O2"), graph, lower(graph, None))
+    assert [each.outputs for each in answers] == [whole(each)[0].tobytes() for each in inputs]
     assert len({each.outputs for each in answers}) > 3
