@@ -200,10 +200,13 @@ def compile_model(model: Model, target: Target) -> Compiled:
     from codegen.memory.place import place
     from codegen.memory.stripe import stripe
     from codegen.memory.validate import validate, validate_order
+    from codegen.memory.validate_stripes import validate_values
 
     if model.package is not None:
         target = target.with_speech()
-    programs = tuple(stripe(lower(graph, target)) for graph in model.graphs)
+    lowered = tuple(lower(graph, target) for graph in model.graphs)
+    programs = tuple(map(stripe, lowered))
+    validate_values(lowered, programs)
     extras: tuple[FootprintRow, ...] = ()
     if model.package is not None:
         speech = _speech_inputs(model.package, model.graphs)

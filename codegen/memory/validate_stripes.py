@@ -1,15 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks striped groups by running their loops on byte ranges: who reads what was never written?
+"""Checks striped programs: the values of the given one, and loops that find what they read.
 
 It shares no code with the search for groups: it knows only what the emitted loop does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from codegen.errors import StapesError
 from codegen.program import BufferRef, Group, Pace, Program, RowAccess, Step
 
 #: From a buffer's first byte on: where something starts, and the first byte behind it.
 Range = tuple[int, int]
+
+
+def validate_values(given: Sequence[Program], striped: Sequence[Program]) -> None:
+    """Raise StapesError unless the striped programs compute what the given ones do, step by step.
+
+    That their loops do so as well, stripe by stripe, is for `violations` to see.
+    """
+    for before, after in zip(given, striped, strict=True):
+        known: dict[object, int] = {}
+        if _outputs(before, known) != _outputs(after, known):
+            raise StapesError(
+                f"the stripes of '{before.name}' are not sound: other values come out"
+            )
+
+
+def _outputs(program: Program, known: dict[object, int]) -> list[int]:
+    """A number for each output; equal ones come from equal calls on equal values."""
+    values = {index: -1 - position for position, index in enumerate(program.inputs)}
+    for step in program.steps:
+        operands = tuple(
+            ("value", values.get(each.index) if each.index in step.reads else None)
+            if isinstance(each, BufferRef)
+            else each
+            for each in step.operands
+        )
+        for position, index in enumerate(step.writes):
+            call = step.kernel, step.rows, operands, position
+            values[index] = known.setdefault(call, len(known))
+    return [values[index] for index in program.outputs]
 
 
 def violations(program: Program) -> list[str]:

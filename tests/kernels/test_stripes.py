@@ -12,6 +12,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from codegen.errors import StapesError
 from codegen.graph import Graph
 from codegen.lower import lower
 from codegen.memory.liveness import intervals, peak_bytes
@@ -20,7 +21,7 @@ from codegen.memory.plan import plan
 from codegen.memory.rows import grouped, touched
 from codegen.memory.stripe import stripe, with_groups
 from codegen.memory.validate import validate
-from codegen.memory.validate_stripes import violations
+from codegen.memory.validate_stripes import validate_values, violations
 from codegen.program import BufferRef, Group, Pace, Program
 from codegen.registry import plugins
 from tests.kernels.harness import Runner, build_library, random_inputs
@@ -138,6 +139,15 @@ def test_a_large_buffer_is_made_again_for_each_reader(library: ctypes.CDLL) -> N
     assert program.macs_again == 0
     found = plan([striped])
     validate([striped], found)
+    validate_values([program], [striped])
+    last = striped.steps[-1]
+    other = replace(
+        last,
+        reads=striped.inputs,
+        operands=(*last.operands[:3], BufferRef(0, ""), *last.operands[4:]),
+    )
+    with pytest.raises(StapesError, match="other values"):
+        validate_values([program], [replace(striped, steps=(*striped.steps[:-1], other))])
     inputs = next(islice(random_inputs(np.random.default_rng(1), graph), 4, None))
     (whole,), (got,) = (Runner(library, graph, each)(inputs) for each in (program, striped))
     assert len(np.unique(whole)) > 6
