@@ -188,7 +188,7 @@ def load_checkpoint(
 
 
 def compile_model(model: Model, target: Target) -> Compiled:
-    """Lower, order, plan, check both, place and predict; whether it fits is `check_fit`'s question.
+    """Lower, stripe, order, plan, check, place, predict; whether it fits is `check_fit`'s question.
 
     Raises UserError for an operator that is not supported.
     """
@@ -198,11 +198,15 @@ def compile_model(model: Model, target: Target) -> Compiled:
     from codegen.memory.arrange import arrange
     from codegen.memory.liveness import graph_peak_bytes
     from codegen.memory.place import place
+    from codegen.memory.stripe import stripe
     from codegen.memory.validate import validate, validate_order
+    from codegen.memory.validate_stripes import validate_values
 
     if model.package is not None:
         target = target.with_speech()
-    programs = tuple(lower(graph, target) for graph in model.graphs)
+    lowered = tuple(lower(graph, target) for graph in model.graphs)
+    programs = tuple(map(stripe, lowered))
+    validate_values(lowered, programs)
     extras: tuple[FootprintRow, ...] = ()
     if model.package is not None:
         speech = _speech_inputs(model.package, model.graphs)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,8 +84,39 @@ Operand = BufferRef | Constant | Params | Row0 | Rows | Scratch | int
 
 
 @dataclass(frozen=True)
+class RowAccess:
+    """What one row of a step reads of an operand, or writes.
+
+    Row r takes `window` units of `unit_bytes`, from unit r // share * stride + first on.
+    """
+
+    unit_bytes: int
+    share: int = 1
+    stride: int = 1
+    window: int = 1
+    first: int = 0
+
+    def units(self, row: int, rows: int = 1) -> tuple[int, int]:
+        """The first unit of some rows and the one behind their last, had an operand no end."""
+        first, last = (each // self.share * self.stride for each in (row, row + rows - 1))
+        return first + self.first, last + self.first + self.window
+
+    def start_bytes(self, row: int) -> int:
+        """Where the first unit that there is for a row lies in the operand."""
+        return max(0, self.units(row)[0]) * self.unit_bytes
+
+
+@dataclass(frozen=True)
 class Step:
-    """One kernel call; `operands` stand in the order of the C function's arguments."""
+    """One kernel call; `operands` stand in the order of the C function's arguments.
+
+    `by_row` has an entry for each operand where any run of rows can be computed alone, as the
+    first rows of a call whose pointers point to what the first of them takes; None is for an
+    operand that every row takes whole. It is empty where rows need each other. `edges` names the
+    parameters that say how many units are missing above the first one that a row takes, and how
+    many there are from it on, where the kernel does without them. `again` is whether the step makes
+    what an earlier one made.
+    """
 
     name: str
     kernel: str
@@ -96,6 +128,9 @@ class Step:
     scratch_bytes: int = 0
     in_place: tuple[tuple[int, int], ...] = ()
     macs: int = 0
+    by_row: tuple[RowAccess | None, ...] = ()
+    edges: tuple[str, str] | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,13 +142,68 @@ class Alias:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """Which rows of a step go with the rows [row, row + rows) of its group.
+
+    These are rows * each + more, from row * each + first on, as far as the step has such rows. One
+    that runs once a block takes its rows for all of the block with the block's first stripe.
+    """
+
+    each: int = 1
+    more: int = 0
+    first: int = 0
+    once_a_block: bool = False
+
+    def wanted(self, row: int, rows: int) -> tuple[int, int]:
+        """The first of them and their number for a stripe, in a step without end."""
+        return row * self.each + self.first, rows * self.each + self.more
+
+    def inside(self, all_rows: int, step_rows: int) -> bool:
+        """Whether a step has all of them in every stripe of a group of so many rows."""
+        return self.first >= 0 and sum(self.wanted(0, all_rows)) <= step_rows
+
+
+@dataclass(frozen=True)
 class Group:
-    """A run of row-independent steps that executes `stripe_rows` rows at a time."""
+    """A run of row-independent steps that executes at most `stripe_rows` of `rows` rows at a time.
+
+    A stripe never crosses a multiple of `block_rows`. The steps have their `paces` in order; a
+    buffer of `held` has room for what one stripe (or block) puts there, and only they touch it.
+    """
 
     first_step: int
     last_step: int
     rows: int
     stripe_rows: int
+    block_rows: int = 0
+    paces: tuple[Pace, ...] = ()
+    held: tuple[int, ...] = ()
+
+    def __contains__(self, step: int) -> bool:
+        """Whether the step is one of the group's."""
+        return self.first_step <= step <= self.last_step
+
+    def pace(self, step: int) -> Pace:
+        """That of the step of this number."""
+        return self.paces[step - self.first_step]
+
+    def stripes(self) -> Iterator[tuple[int, int]]:
+        """The first row and the number of rows of each run of the loop."""
+        row = 0
+        while row < self.rows:
+            rows = min(self.stripe_rows, self.block_rows - row % self.block_rows)
+            yield row, rows
+            row += rows
+
+    def taken(self, number: int, step_rows: int, row: int, rows: int) -> tuple[int, int]:
+        """The first row and the number of rows of a step that go with a stripe."""
+        pace = self.pace(number)
+        if pace.once_a_block:
+            block, started = divmod(row, self.block_rows)
+            return block * pace.each, 0 if started else pace.each
+        first, count = pace.wanted(row, rows)
+        start, end = max(0, first), min(step_rows, first + count)
+        return start, max(0, end - start)
 
 
 @dataclass(frozen=True)
@@ -148,3 +238,22 @@ class Program:
     outputs: tuple[int, ...]
     groups: tuple[Group, ...] = ()
     repeats: bool = False
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of a run, with those that stripes make more than once."""
+        return sum(map(self.macs_of, range(len(self.steps))))
+
+    @property
+    def macs_again(self) -> int:
+        """Those of them that stripes cost."""
+        return self.macs - sum(step.macs for step in self.steps if not step.again)
+
+    def macs_of(self, number: int) -> int:
+        """Those of a step, in all its calls."""
+        step = self.steps[number]
+        for group in self.groups:
+            if number in group and step.macs:
+                made = sum(group.taken(number, step.rows, *each)[1] for each in group.stripes())
+                return step.macs * made // step.rows
+        return step.macs

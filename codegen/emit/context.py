@@ -3,20 +3,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
 
-from codegen.emit.filters import c_ident, c_int, c_number
+from codegen.emit.filters import c_call, c_ident, c_int, c_number
 from codegen.emit.inputs import EmitInputs
 from codegen.emit.speech_context import Places, SpeechContext, speech_context
+from codegen.emit.stripes import Start, Stripe, whole
 from codegen.emit.values import Arena, Data, Slot
 from codegen.emit.weights import ALIGNMENT_BYTES, HEADER_BYTES, Piece, pack
 from codegen.errors import StapesError
 from codegen.memory_plan import SCRATCH, Placement
-from codegen.program import BufferRef, Constant, Params, Program, Row0, Rows, Scratch, Step
+from codegen.program import (
+    BufferRef,
+    Constant,
+    Group,
+    Operand,
+    Params,
+    Program,
+    Row0,
+    RowAccess,
+    Rows,
+    Scratch,
+    Step,
+)
 
 _BYTE_TYPES = ("int8_t", "uint8_t", "void")
+_WHOLE = Start()
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,7 @@ class Struct:
 
 @dataclass(frozen=True)
 class Call:
-    """One step; `fields` of its parameter struct are known only when weights are bound."""
+    """One step; `fields` of its parameter struct are known only where it is called."""
 
     index: int
     kernel: str
@@ -39,6 +53,38 @@ class Call:
     macs: int
     struct: Struct | None = None
     fields: tuple[tuple[str, str], ...] = ()
+    stripe: Stripe | None = None
+
+    @property
+    def margin(self) -> str:
+        """What its lines start with."""
+        return " " * (8 if self.stripe else 4)
+
+    @property
+    def opening(self) -> str:
+        """What begins its block, if it has one of its own."""
+        if self.stripe and self.stripe.pace.once_a_block:
+            return f"if (row % {self.stripe.group.block_rows} == 0) {{"
+        return "{" if self.fields or self.lines else ""
+
+    @property
+    def lines(self) -> str:
+        """The rows that it has of those that its pace asks for, if they may be fewer."""
+        return self.stripe.lines if self.stripe and self.stripe.clipped else ""
+
+    @property
+    def text(self) -> str:
+        """The call in C, further in where it has a block of its own."""
+        indent = len(self.margin) + (4 if self.opening else 0)
+        return c_call(self.kernel, self.arguments, indent)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Calls one after another; those of a group once for each of its stripes."""
+
+    group: Group | None
+    calls: tuple[Call, ...]
 
 
 @dataclass(frozen=True)
@@ -50,9 +96,14 @@ class GraphContext:
     run: str
     arenas: tuple[Arena, ...]
     structs: tuple[Struct, ...]
-    calls: tuple[Call, ...]
+    runs: tuple[Run, ...]
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """All calls in their order."""
+        return tuple(call for run in self.runs for call in run.calls)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,12 +248,30 @@ class _Arguments:
 
     def __init__(self, names: _Names, step: Step, index: int, macros: Mapping[str, str]) -> None:
         self.names, self.step, self.index, self.macros = names, step, index, macros
+        groups = names.program.groups
+        group = next((group for group in groups if index in group), None)
+        self.stripe = Stripe(group, group.pace(index), step) if group else None
 
-    def constant(self, constant: Constant) -> str:
-        """The array, or where it lies in the bound weights."""
+    def all(self) -> tuple[str, ...]:
+        """Every argument."""
+        accesses = self.step.by_row or (None,) * len(self.step.operands)
+        pairs = zip(self.step.operands, accesses, strict=True)
+        return tuple(self.text(operand, self._start(operand, access)) for operand, access in pairs)
+
+    def _start(self, operand: Operand, access: RowAccess | None) -> Start:
+        """Where the rows of a stripe start in an operand: with it, in what is held for a stripe."""
+        if self.stripe is None:
+            return whole(access)
+        held = isinstance(operand, BufferRef) and operand.index in self.stripe.group.held
+        return Start() if held else self.stripe.start(access)
+
+    def constant(self, constant: Constant, at: Start = _WHOLE) -> str:
+        """The array, or where it lies in the bound weights, from a row on."""
         symbol = self.names.symbols[constant.name]
         macro = self.macros.get(symbol)
-        return f"stapes_bound(context, {macro})" if macro else symbol
+        if macro:
+            return f"stapes_bound(context, {macro}{at.unsigned()})"
+        return f"{symbol}{at.text(constant.values.itemsize)}"
 
     def struct(self) -> Struct | None:
         """The step's parameter struct."""
@@ -212,8 +281,11 @@ class _Arguments:
                 return Struct(self.names.step(self.index), each.struct, fields)
         return None
 
-    def bound_fields(self) -> tuple[tuple[str, str], ...]:
-        """Its fields that point into the bound weights."""
+    def own_fields(self) -> tuple[tuple[str, str], ...]:
+        """Its fields that are known only where it is called: edges, and what weights are bound."""
+        return (*(self.stripe.edge_fields() if self.stripe else ()), *self._bound_fields())
+
+    def _bound_fields(self) -> tuple[tuple[str, str], ...]:
         return tuple(
             (name, self.constant(value))
             for each in self.step.operands
@@ -229,50 +301,48 @@ class _Arguments:
         return name, self.constant(value) if isinstance(value, Constant) else c_number(value)
 
     @singledispatchmethod
-    def text(self, operand: object) -> str:
+    def text(self, operand: object, at: Start) -> str:
         """The argument; StapesError for an operand of unknown kind."""
         raise StapesError(f"step '{self.step.name:.60}': unknown operand {operand!r:.60}.")
 
     @text.register
-    def _(self, operand: int) -> str:
+    def _(self, operand: int, at: Start) -> str:
         return c_int(operand)
 
     @text.register
-    def _(self, operand: BufferRef) -> str:
-        return _pointer(self.names.buffers[operand.index], operand.c_type)
+    def _(self, operand: BufferRef, at: Start) -> str:
+        return _pointer(self.names.buffers[operand.index], operand.c_type, at)
 
     @text.register
-    def _(self, operand: Constant) -> str:
-        return self.constant(operand)
+    def _(self, operand: Constant, at: Start) -> str:
+        return self.constant(operand, at)
 
     @text.register
-    def _(self, operand: Params) -> str:
-        return "&params" if self.bound_fields() else f"&{self.names.step(self.index)}"
+    def _(self, operand: Params, at: Start) -> str:
+        return "&params" if self.own_fields() else f"&{self.names.step(self.index)}"
 
     @text.register
-    def _(self, operand: Row0) -> str:
+    def _(self, operand: Row0, at: Start) -> str:
         return "0"
 
     @text.register
-    def _(self, operand: Rows) -> str:
-        return c_int(self.step.rows)
+    def _(self, operand: Rows, at: Start) -> str:
+        return self.stripe.rows if self.stripe else c_int(self.step.rows)
 
     @text.register
-    def _(self, operand: Scratch) -> str:
+    def _(self, operand: Scratch, at: Start) -> str:
         slot = self.names.scratch.get(self.index)
         return _pointer(slot, "void") if slot else "NULL"
 
 
-def _pointer(slot: Slot, c_type: str) -> str:
+def _pointer(slot: Slot, c_type: str, at: Start = _WHOLE) -> str:
     """A pointer into the arena; by way of void for types whose alignment the offsets keep."""
     c_type = c_type.replace("const", "").replace("*", "").strip()
     cast = f"({c_type} *)" if c_type in _BYTE_TYPES else f"({c_type} *)(void *)"
-    return f"{cast}({slot.arena.variable} + {slot.macro})"
+    return f"{cast}({slot.arena.variable} + {slot.macro}{at.text()})"
 
 
 def _graph(program: Program, number: int, names: _Names, macros: Mapping[str, str]) -> GraphContext:
-    if program.groups:
-        raise StapesError(f"program '{program.name:.60}': striped groups cannot be emitted yet.")
     calls = []
     used: dict[int, Arena] = {}
     for index, step in enumerate(program.steps):
@@ -281,11 +351,12 @@ def _graph(program: Program, number: int, names: _Names, macros: Mapping[str, st
             Call(
                 index,
                 step.kernel,
-                tuple(arguments.text(operand) for operand in step.operands),
+                arguments.all(),
                 step.name,
-                step.macs,
+                program.macs_of(index),
                 arguments.struct(),
-                arguments.bound_fields(),
+                arguments.own_fields(),
+                arguments.stripe,
             )
         )
         used |= {slot.arena.index: slot.arena for slot in _slots_of(step, index, names)}
@@ -295,10 +366,20 @@ def _graph(program: Program, number: int, names: _Names, macros: Mapping[str, st
         f"run_{number}" if names.step_prefix != "step" else "run",
         tuple(used[index] for index in sorted(used)),
         tuple(call.struct for call in calls if call.struct),
-        tuple(calls),
+        tuple(_runs(program, calls)),
         tuple(names.buffers[buffer] for buffer in program.inputs),
         tuple(names.buffers[buffer] for buffer in program.outputs),
     )
+
+
+def _runs(program: Program, calls: Sequence[Call]) -> Iterator[Run]:
+    """The calls, those of each group together."""
+    done = 0
+    for group in program.groups:
+        yield Run(None, tuple(calls[done : group.first_step]))
+        done = group.last_step + 1
+        yield Run(group, tuple(calls[group.first_step : done]))
+    yield Run(None, tuple(calls[done:]))
 
 
 def _slots_of(step: Step, index: int, names: _Names) -> Iterator[Slot]:

@@ -42,10 +42,16 @@ def intervals(program: Program) -> tuple[Interval, ...]:
     """The needs of a program: its used buffers in their order, then scratch by step."""
     starts, ends = _step_times(program)
     first, last = _uses(program, starts, ends)
+    writers: dict[int, int] = {}
+    for time, step in enumerate(program.steps):
+        for index in step.writes:
+            writers.setdefault(index, time)
+    brief = passing(program)
+    alone = {i: time for i, time in writers.items() if i in brief or not _grouped(program, time)}
     needs = []
     for index, buffer in enumerate(program.buffers):
         if index in first:
-            covers = _coverable(program, index, first, last)
+            covers = _coverable(program, index, alone.get(index), first, last)
             needs.append(
                 Interval(
                     index,
@@ -120,6 +126,17 @@ def graph_peak_bytes(graph: Graph) -> int:
     )
 
 
+def passing(program: Program) -> frozenset[int]:
+    """The buffers that a stripe writes anew before it reads them: they live from step to step."""
+    return frozenset(
+        buffer
+        for group in program.groups
+        for step in range(group.first_step, group.last_step + 1)
+        for buffer in program.steps[step].writes
+        if buffer in group.held and not group.pace(step).once_a_block
+    )
+
+
 def _step_times(program: Program) -> tuple[list[int], list[int]]:
     """When each step starts and ends: the steps of a group run interleaved, stripe by stripe."""
     starts = list(range(len(program.steps)))
@@ -148,9 +165,12 @@ def _uses(
     use((*roles.get("input", ()), *roles.get("front_end", ()), *program.inputs), BEFORE, BEFORE)
     use(roles.get("state", ()), BEFORE, after)
     written: set[int] = set(first)
+    brief = passing(program)
     for time, step in enumerate(program.steps):
         use((index for index in step.reads if index not in written), BEFORE, BEFORE)
-        use((*step.reads, *step.writes), starts[time], ends[time])
+        touched = (*step.reads, *step.writes)
+        use((index for index in touched if index in brief), time, time)
+        use((index for index in touched if index not in brief), starts[time], ends[time])
         written.update(step.writes)
     use((*roles.get("output", ()), *program.outputs), after, after)
     own = [index for index in roles.get("shared", ()) if index not in first]
@@ -158,15 +178,17 @@ def _uses(
     return first, last
 
 
+def _grouped(program: Program, step: int) -> bool:
+    return any(step in group for group in program.groups)
+
+
 def _coverable(
-    program: Program, output: int, first: dict[int, int], last: dict[int, int]
+    program: Program, output: int, time: int | None, first: dict[int, int], last: dict[int, int]
 ) -> tuple[int, ...]:
-    """The inputs that buffer `output` may be written over, by the step that first writes it."""
-    grouped = {step for g in program.groups for step in range(g.first_step, g.last_step + 1)}
-    writers = [time for time, step in enumerate(program.steps) if output in step.writes]
-    if not writers or writers[0] in grouped or first[output] != writers[0]:
+    """The inputs that buffer `output` may be written over, by the step at `time` that first writes
+    it; None where it is written stripe by stripe."""
+    if time is None or first[output] != time:
         return ()
-    time = writers[0]
     step = program.steps[time]
     return tuple(
         source

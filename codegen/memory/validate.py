@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from codegen.errors import StapesError
+from codegen.memory import validate_stripes
 from codegen.memory_plan import MemoryPlan, Placement
 from codegen.program import Group, Program, Step
 
@@ -79,6 +80,7 @@ def violations(programs: Sequence[Program], plan: MemoryPlan) -> tuple[str, ...]
     broken = _arenas(plan)
     for number, program in enumerate(programs):
         found = _complete(number, program, plan.placements[number])
+        found += validate_stripes.violations(program)
         broken += found
         if not found:
             broken += _aligned(program, plan.placements[number])
@@ -174,7 +176,7 @@ def _events(
     program: Program, row: Sequence[Placement], finds: Sequence[str], leaves: Sequence[str]
 ) -> list[_Event]:
     """Every touch of every placement, in the order of the steps."""
-    after = len(program.steps)
+    after, brief = len(program.steps), _brief(program)
     events = []
     for each in row:
         if each.buffer < 0:
@@ -189,7 +191,7 @@ def _events(
         for time, step in enumerate(program.steps):
             start = end = time
             for group in program.groups:
-                if group.first_step <= time <= group.last_step:
+                if group.first_step <= time <= group.last_step and each.buffer not in brief:
                     start, end = group.first_step, group.last_step
             if each.buffer in step.reads:
                 if not written:  # it reads what was there before the first step
@@ -202,6 +204,17 @@ def _events(
         if role in ("output", "state") or each.buffer in program.outputs or left:
             events.append(_Event(each, after, after, False, None))
     return events
+
+
+def _brief(program: Program) -> set[int]:
+    """Buffers that each stripe fills anew: no value in them outlives its last reader."""
+    return {
+        index
+        for group in program.groups
+        for pace, step in zip(group.paces, program.steps[group.first_step :], strict=False)
+        for index in step.writes
+        if index in group.held and not pace.once_a_block
+    }
 
 
 def _times(program: Program, row: Sequence[Placement], events: Sequence[_Event]) -> list[str]:

@@ -24,7 +24,7 @@ from codegen.ops._operands import (
     unquantized,
 )
 from codegen.ops._quantize import activation_range, float_range
-from codegen.program import Params, Row0, Rows, Step
+from codegen.program import Params, Row0, RowAccess, Rows, Step
 
 Steps = tuple[int, int]
 
@@ -144,6 +144,18 @@ def step(graph: Graph, operator: Operator, kernel: str, params: Params) -> Step:
         writes=(output,),
         rows=found[0],
         in_place=tuple((index, output) for index in read if graph.tensors[index].shape == shape),
+        by_row=(None, None, None, *_by_row(graph, operator, *found[1:])),
+    )
+
+
+def _by_row(
+    graph: Graph, operator: Operator, columns: int, first: Steps, second: Steps
+) -> tuple[RowAccess | None, ...]:
+    """Of both inputs and the output; an input that is repeated along rows is taken whole."""
+    output = output_of(graph, operator)
+    element = output.size_bytes // output.elements
+    return tuple(
+        RowAccess(step * element) if step else None for step in (first[0], second[0], columns)
     )
 
 

@@ -20,6 +20,7 @@ from codegen.ops._operands import (
     optional_input,
     output_of,
     result,
+    row_by_row,
     step_name,
 )
 from codegen.ops._quantize import float_range
@@ -113,7 +114,7 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
             ("scales", scales(graph, operator)),
         ),
     )
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel=f"stapes_fully_connected_f32_w{bits}{'_blocks' if size else ''}",
         header="stapes/fully_connected.h",
@@ -133,6 +134,7 @@ def matrix_step(graph: Graph, operator: Operator) -> Step:
         scratch_bytes=2 * inputs * (1 if bits == 8 else min(rows, ROWS)),
         macs=after.elements * inputs,
     )
+    return row_by_row(graph, call)
 
 
 def convolution_params(graph: Graph, operator: Operator) -> Params:

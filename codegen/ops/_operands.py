@@ -6,9 +6,10 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from codegen.graph import Graph, Operator, Quantization, Tensor
-from codegen.program import BufferRef, Constant, c_type
+from codegen.program import BufferRef, Constant, RowAccess, Step, c_type
 
 Constraint = Callable[[Graph, Operator], str | None]
 
@@ -72,6 +73,20 @@ def fused_activation(operator: Operator) -> str:
 def leading(shape: tuple[int, ...]) -> int:
     """The product of all dimensions but the last."""
     return math.prod(shape[:-1])
+
+
+def row_by_row(graph: Graph, step: Step, *whole: int) -> Step:
+    """The step, said to make row r of its output from row r of each activation.
+
+    Operands at the positions `whole` are taken whole by every row.
+    """
+
+    def access(position: int, item: object) -> RowAccess | None:
+        if not isinstance(item, BufferRef) or position in whole:
+            return None
+        return RowAccess(graph.tensors[item.index].size_bytes // step.rows)
+
+    return replace(step, by_row=tuple(access(i, item) for i, item in enumerate(step.operands)))
 
 
 def arity(least: int, most: int) -> Constraint:

@@ -63,7 +63,7 @@ def lower(graph: Graph, operator: Operator, kernel: str) -> Step:
             ("output_max", highest),
         ),
     )
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel=f"{kernel}_{SUFFIXES[after.dtype]}",
         header="stapes/pool_2d.h",
@@ -78,6 +78,7 @@ def lower(graph: Graph, operator: Operator, kernel: str) -> Step:
         writes=(operator.outputs[0],),
         rows=y.output,
     )
+    return _window.by_row(graph, operator, call)
 
 
 def cases(rng: np.random.Generator, kind: str) -> Iterator[Graph]:

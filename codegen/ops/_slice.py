@@ -21,7 +21,7 @@ from codegen.ops._operands import (
     same_quantization,
     step_name,
 )
-from codegen.program import Alias, Params, Row0, Rows, Step
+from codegen.program import Alias, Params, Row0, RowAccess, Rows, Step
 
 #: Dimensions of the kernel besides its runs of bytes.
 _OUTER = 4
@@ -89,6 +89,12 @@ def lower(graph: Graph, operator: Operator, found: tuple[Span, ...]) -> Step | A
         elif span.count > 1:
             outer.insert(0, (span.count, step))
         unit *= length
+    lines = next((span.count for span in found[:-1] if span.count > 1), 1)
+    by_row: tuple[RowAccess | None, ...] = ()
+    if not outer and lines > 1:  # a run of the input's lines; the pointer skips those before it
+        run //= lines
+        by_row = (None, None, None, RowAccess(run, first=offset // run), RowAccess(run))
+        offset, outer = 0, [(lines, run)]
     outer = [(1, 0)] * (_OUTER - len(outer)) + outer
     fields = (
         *((f"output_{i}", count) for i, (count, _) in enumerate(outer) if i),
@@ -110,4 +116,5 @@ def lower(graph: Graph, operator: Operator, found: tuple[Span, ...]) -> Step | A
         reads=(operator.inputs[0],),
         writes=(operator.outputs[0],),
         rows=math.prod(count for count, _ in outer),
+        by_row=by_row,
     )

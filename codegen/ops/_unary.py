@@ -19,6 +19,7 @@ from codegen.ops._operands import (
     operand,
     output_of,
     result,
+    row_by_row,
     step_name,
 )
 from codegen.ops._quantize import quantize_multiplier, requantize
@@ -119,7 +120,7 @@ def step(
     """One call of `kernel`, in place where the type stays."""
     before, after = input_of(graph, operator, 0), output_of(graph, operator)
     pair = (operator.inputs[0], operator.outputs[0])
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel=kernel,
         header=header,
@@ -135,3 +136,4 @@ def step(
         rows=leading(before.shape),
         in_place=(pair,) if before.dtype == after.dtype else (),
     )
+    return row_by_row(graph, call)

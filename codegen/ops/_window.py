@@ -9,12 +9,13 @@ from typing import Any
 
 from codegen.graph import Graph, Operator
 from codegen.ops._operands import input_of, output_of
+from codegen.program import BufferRef, RowAccess, Step
 
 
 @dataclass(frozen=True)
 class Axis:
     """A window along one dimension; taps lie `dilation` apart, output o starts at
-    o * stride - pad."""
+    o * stride - pad. `behind` is the padding behind the input that a pass found."""
 
     input: int
     output: int
@@ -22,6 +23,7 @@ class Axis:
     stride: int
     dilation: int
     pad: int = 0
+    behind: int = 0
 
 
 def _span(axis: Axis) -> int:
@@ -32,7 +34,8 @@ def outputs(axis: Axis, padding: str) -> int:
     """How many windows fit, by LiteRT's rule for SAME and VALID."""
     if padding == "SAME":
         return -(-axis.input // axis.stride)
-    return (axis.input + axis.stride - _span(axis)) // axis.stride
+    padded = axis.input + (axis.pad + axis.behind if padding == "EXPLICIT" else 0)
+    return (padded + axis.stride - _span(axis)) // axis.stride
 
 
 def axes(graph: Graph, operator: Operator) -> tuple[Axis, Axis]:
@@ -55,10 +58,15 @@ def axes(graph: Graph, operator: Operator) -> tuple[Axis, Axis]:
             int(options.get(f"dilation_{letter}_factor", 1)),
         )
         missing = (axis.output - 1) * axis.stride + _span(axis) - axis.input
-        same = options.get("padding") == "SAME"
-        found.append(replace(axis, pad=max(missing, 0) // 2 if same else 0))
+        if options.get("padding") == "SAME":
+            axis = replace(axis, pad=max(missing, 0) // 2)
+        elif options.get("padding") == "EXPLICIT":
+            above, behind = options[f"pad_{letter}"]
+            axis = replace(axis, pad=above, behind=behind)
+        found.append(axis)
     y, x = found
-    return (x, y) if y.input == y.taps == y.output == 1 else (y, x)
+    flat = y.input == y.taps == y.output == 1 and not y.pad and not y.behind
+    return (x, y) if flat else (y, x)
 
 
 def four_dimensions(graph: Graph, operator: Operator) -> str | None:
@@ -80,10 +88,10 @@ def filter_shape(graph: Graph, operator: Operator) -> str | None:
 
 
 def window_fits(graph: Graph, operator: Operator) -> str | None:
-    """Filter, strides and dilations are from 1 to 2^15, padding is SAME or VALID, and the output's
-    height and width follow from them."""
+    """Filter, strides and dilations are from 1 to 2^15, padding is SAME, VALID or that of a PAD in
+    front, and the output's height and width follow from them."""
     padding = operator.options.get("padding")
-    if padding not in ("SAME", "VALID"):
+    if padding not in ("SAME", "VALID", "EXPLICIT"):
         return f"padding {padding}"
     for axis in axes(graph, operator):
         steps = axis.taps, axis.stride, axis.dilation
@@ -124,3 +132,16 @@ def output_shape(
         axis = Axis(length, 0, count, options[f"stride_{letter}"], dilation)
         found.append(outputs(axis, options["padding"]))
     return (found[0], found[1]) if min(found) > 0 else None
+
+
+def by_row(graph: Graph, operator: Operator, step: Step) -> Step:
+    """The step, said to make each row from a window of rows, as many of them as there are."""
+    y, _ = axes(graph, operator)
+    before, after = input_of(graph, operator, 0), output_of(graph, operator)
+    window = RowAccess(before.size_bytes // y.input, 1, y.stride, _span(y), -y.pad)
+    rows = {
+        operator.inputs[0]: window,
+        operator.outputs[0]: RowAccess(after.size_bytes // y.output),
+    }
+    taken = (rows.get(o.index) if isinstance(o, BufferRef) else None for o in step.operands)
+    return replace(step, by_row=tuple(taken), edges=("pad_top", "input_height"))

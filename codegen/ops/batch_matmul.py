@@ -26,7 +26,7 @@ from codegen.ops._operands import (
     step_name,
 )
 from codegen.ops._quantize import float32, narrow_multiplier, quantize_multiplier
-from codegen.program import Params, Row0, Rows, Scratch, Step
+from codegen.program import Params, Row0, RowAccess, Rows, Scratch, Step
 
 KIND = "BATCH_MATMUL"
 TYPES = ("int8", "int16", "float32")
@@ -163,7 +163,26 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         rows=math.prod(after.shape[:-1]),
         scratch_bytes=_scratch_bytes(graph, operator, columns, depth),
         macs=after.elements * depth,
+        by_row=_by_row(graph, operator),
     )
+
+
+def _by_row(graph: Graph, operator: Operator) -> tuple[RowAccess | None, ...]:
+    """A row of x, and the one matrix of y that all rows of a matrix share, or the only one."""
+    first, second = input_of(graph, operator, 0), input_of(graph, operator, 1)
+    after = output_of(graph, operator)
+    stack, element = after.shape[:-2], after.size_bytes // after.elements
+    (rows, depth), (columns, _) = _matrices(graph, operator)
+    lone = math.prod(second.shape[:-2]) == 1
+    if (
+        _transposed(operator)[0]
+        or first.shape[:-2] != stack
+        or not (lone or second.shape[:-2] == stack)
+    ):
+        return ()
+    shared = None if lone else RowAccess(columns * depth * element, share=rows)
+    x, output = RowAccess(depth * element), RowAccess(columns * element)
+    return (None, None, None, x, shared, None, output)
 
 
 def cases(rng: np.random.Generator) -> Iterator[Graph]:

@@ -20,7 +20,7 @@ from codegen.ops._operands import (
     result,
     step_name,
 )
-from codegen.program import Operand, Params, Row0, Rows, Step
+from codegen.program import Operand, Params, Row0, RowAccess, Rows, Step
 
 KIND = "CONCATENATION"
 TYPES = ("int8", "int16", "float32")
@@ -110,6 +110,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         reads=activations_read(graph, operator),
         writes=(operator.outputs[0],),
         rows=math.prod(after.shape[:axis]),
+        by_row=tuple(RowAccess(size) if size else None for size in (0, 0, 0, *sizes, sum(sizes))),
     )
 
 

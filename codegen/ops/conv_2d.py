@@ -73,7 +73,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
             ("shifts", shifts),
         ),
     )
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel=f"stapes_conv_2d_{_weights.kernel_suffix(graph, operator, bits)}",
         header="stapes/conv_2d.h",
@@ -91,10 +91,12 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         rows=y.output,
         macs=after.elements * math.prod(input_of(graph, operator, 1).shape[1:]),
     )
+    return _window.by_row(graph, operator, call)
 
 
 def _hybrid_step(graph: Graph, operator: Operator) -> Step:
-    """A filter of one tap is a matrix, as XNNPACK has it: each position has a range of its own."""
+    """A filter of one tap is a matrix, as XNNPACK has it: each position has a range of its own.
+    Under others all of the input has one, so that each row needs the whole of it."""
     after = output_of(graph, operator)
     y, x = _window.axes(graph, operator)
     if y.taps == x.taps == y.stride == x.stride == 1:

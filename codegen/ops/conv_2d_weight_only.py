@@ -57,7 +57,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
     """One call; rows are the output's, along height (width where the height is 1)."""
     after = output_of(graph, operator)
     products = math.prod(input_of(graph, operator, 1).shape[1:])
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel="stapes_conv_2d_f32_weight_only",
         header="stapes/conv_2d.h",
@@ -77,6 +77,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         scratch_bytes=4 * _SIDE * products,
         macs=after.elements * products,
     )
+    return _window.by_row(graph, operator, call)
 
 
 def _side_by_side(graph: Graph, operator: Operator) -> Constant:

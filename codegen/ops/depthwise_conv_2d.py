@@ -75,7 +75,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
             ("shifts", shifts),
         ),
     )
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel=f"stapes_depthwise_conv_2d_{SUFFIXES[before.dtype]}",
         header="stapes/depthwise_conv_2d.h",
@@ -93,6 +93,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         rows=y.output,
         macs=after.elements * y.taps * x.taps,
     )
+    return _window.by_row(graph, operator, call)
 
 
 def cases(rng: np.random.Generator) -> Iterator[Graph]:

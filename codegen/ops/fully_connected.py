@@ -24,6 +24,7 @@ from codegen.ops._operands import (
     output_of,
     per_tensor,
     result,
+    row_by_row,
     step_name,
 )
 from codegen.ops._quantize import activation_range
@@ -101,7 +102,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
             ("scales", Constant("scales", scales)),
         ),
     )
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel=f"stapes_fully_connected_{_weights.kernel_suffix(graph, operator, bits)}",
         header="stapes/fully_connected.h",
@@ -119,6 +120,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         rows=before.elements // inputs,
         macs=after.elements * inputs,
     )
+    return row_by_row(graph, call)
 
 
 def cases(rng: np.random.Generator) -> Iterator[Graph]:

@@ -21,6 +21,7 @@ from codegen.ops._operands import (
     optional_input,
     output_of,
     result,
+    row_by_row,
     same_shape,
     step_name,
 )
@@ -92,7 +93,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         ("divisor", 1.0 if summed else float(columns)),
         ("epsilon", float(operator.options["epsilon"])),
     )
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel="stapes_layer_norm_f32",
         header="stapes/layer_norm.h",
@@ -110,6 +111,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         rows=leading(shape),
         in_place=((operator.inputs[0], operator.outputs[0]),),
     )
+    return row_by_row(graph, call)
 
 
 def _columns(graph: Graph, operator: Operator, position: int, name: str) -> Operand:

@@ -24,6 +24,7 @@ from codegen.ops._operands import (
     output_of,
     per_tensor,
     result,
+    row_by_row,
     step_name,
 )
 from codegen.ops._quantize import quantize_multiplier
@@ -104,7 +105,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         params = Params("stapes_mean_f32_params", fields)
     else:
         params = Params("stapes_mean_params", fields + _rescaling(graph, operator, count))
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel=f"stapes_mean_{suffix}",
         header="stapes/mean.h",
@@ -119,6 +120,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         writes=(operator.outputs[0],),
         rows=outer,
     )
+    return row_by_row(graph, call)
 
 
 def _rescaling(graph: Graph, operator: Operator, count: int) -> tuple[tuple[str, int], ...]:

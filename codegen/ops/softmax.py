@@ -24,6 +24,7 @@ from codegen.ops._operands import (
     output_of,
     per_tensor,
     result,
+    row_by_row,
     same_shape,
     step_name,
 )
@@ -97,7 +98,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
             ("reciprocals", Constant("reciprocals", reciprocals)),
         )
     suffix = SUFFIXES[tensor.dtype]
-    return Step(
+    call = Step(
         name=step_name(operator),
         kernel=f"stapes_softmax_{suffix}",
         header="stapes/softmax.h",
@@ -113,6 +114,7 @@ def lower(graph: Graph, operator: Operator, features: tuple[str, ...]) -> Step:
         rows=leading(tensor.shape),
         in_place=((operator.inputs[0], operator.outputs[0]),),
     )
+    return row_by_row(graph, call)
 
 
 def cases(rng: np.random.Generator) -> Iterator[Graph]:

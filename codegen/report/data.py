@@ -11,6 +11,7 @@ from typing import Any
 from codegen.memory_plan import Footprint, MemoryPlan
 from codegen.program import Program
 from codegen.report.memory_map import live_bytes, of_region
+from codegen.report.stripes import stripes_data
 from codegen.report.types import BuildReport
 from codegen.target import Target
 
@@ -44,6 +45,9 @@ def plan_report_data(programs: Sequence[Program], plan: MemoryPlan) -> dict[str,
             {
                 "program": program.name,
                 "steps": [{"name": step.name, "kernel": step.kernel} for step in program.steps],
+                "stripes": stripes_data(program),
+                "macs": program.macs,
+                "macs_again": program.macs_again,
                 "live_bytes": {
                     region: live_bytes(program, of_region(plan, region), number)
                     for region, _ in plan.arena_bytes

@@ -15,6 +15,7 @@ from codegen.memory_plan import BEFORE, Footprint, MemoryPlan
 from codegen.program import Program
 from codegen.report.figures import clean, count, percent, points, size
 from codegen.report.memory_map import KINDS, kind, live_bytes, moment, of_region, span
+from codegen.report.stripes import stripe_lines
 from codegen.report.types import Accuracy, BuildReport, FileRow
 from codegen.target import Target
 
@@ -135,7 +136,8 @@ def plan_view(programs: Sequence[Program], plan: MemoryPlan) -> RenderableType:
                 what = (span(program, p), KINDS[kind(program, p)], Text(clean(p.name)))
                 table.add_row(*cells, *what)
             parts += [table, ""]
-    return Group(*parts, plan_line(plan))
+    stripes = [Text(clean(line, 200)) for line in stripe_lines(programs)]
+    return Group(*parts, *stripes, plan_line(plan))
 
 
 def files_view(files: Sequence[FileRow]) -> RenderableType:

@@ -7,6 +7,7 @@ import ctypes
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,18 @@ from codegen.data import data_folder
 from codegen.emit.project import FLOAT_FLAGS
 from codegen.graph import NUMPY_TYPES, Graph, Tensor
 from codegen.ops import _cases
-from codegen.program import BufferRef, Constant, Operand, Params, Program, Row0, Rows, Scratch, Step
+from codegen.program import (
+    BufferRef,
+    Constant,
+    Group,
+    Operand,
+    Params,
+    Program,
+    Row0,
+    Rows,
+    Scratch,
+    Step,
+)
 
 WARNINGS = "-std=c11 -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Werror".split()
 #: -fwrapv-free: any overflow, wild shift or misaligned access aborts the process.
@@ -51,7 +63,7 @@ class Runner:
             np.full(buffer.size_bytes + _GUARD_BYTES, _GUARD, np.uint8)
             for buffer in program.buffers
         ]
-        self._params: dict[int, ctypes.Structure] = {}
+        self._params: dict[int, tuple[Params, ctypes.Structure]] = {}
 
     def __call__(
         self, inputs: Sequence[np.ndarray], stripe: int | None = None, in_place: bool = False
@@ -61,7 +73,14 @@ class Runner:
         for position, data in zip(self._program.inputs, inputs, strict=True):
             view = memory[position][: data.nbytes]
             view[:] = np.frombuffer(data.tobytes(), np.uint8)
-        for step in self._program.steps:
+        grouped = dict[int, Group]()
+        for group in self._program.groups:
+            grouped |= dict.fromkeys(range(group.first_step, group.last_step + 1), group)
+        for number, step in enumerate(self._program.steps):
+            if number in grouped:
+                if grouped[number].first_step == number:
+                    self._loop(grouped[number], memory)
+                continue
             for source, target in step.in_place if in_place else ():
                 if step.reads.count(source) == 1 and memory[source].size >= memory[target].size:
                     memory[target] = memory[source].copy()
@@ -79,24 +98,80 @@ class Runner:
         ]
 
     def _run(self, step: Step, memory: list[np.ndarray], stripe: int | None) -> None:
-        function = getattr(self._library, step.kernel)
-        function.restype = None
-        scratch = np.full(step.scratch_bytes + _GUARD_BYTES, _GUARD, np.uint8)
         striped = any(isinstance(operand, Row0) for operand in step.operands)
         size = stripe if stripe and striped else step.rows
         for row0 in range(0, step.rows, size):
             rows = min(size, step.rows - row0)
-            function(*(self._argument(o, memory, scratch, row0, rows) for o in step.operands))
+            accesses = step.by_row or [None] * len(step.operands)
+            self._call(
+                step, memory, row0, rows, [each.start_bytes(0) if each else 0 for each in accesses]
+            )
+
+    def _loop(self, group: Group, memory: list[np.ndarray]) -> None:
+        """The steps of a group as the emitted loop calls them."""
+        for row, rows in group.stripes():
+            for number in range(group.first_step, group.last_step + 1):
+                step = self._program.steps[number]
+                first, count = group.taken(number, step.rows, row, rows)
+                if count:
+                    self._call(
+                        self._edged(step, first), memory, 0, count, self._starts(step, group, first)
+                    )
+
+    def _starts(self, step: Step, group: Group, first: int) -> list[int]:
+        """The bytes of each operand before what the row `first` takes; none of what is held."""
+        return [
+            access.start_bytes(first)
+            if access and not (isinstance(operand, BufferRef) and operand.index in group.held)
+            else 0
+            for operand, access in zip(step.operands, step.by_row, strict=True)
+        ]
+
+    def _edged(self, step: Step, first: int) -> Step:
+        """The step with the parameters of its edges for a call from row `first` on."""
+        windows = [access for access in step.by_row if access and access.window > 1]
+        if step.edges is None or not windows:
+            return step
+        unit = windows[0].units(first)[0]
+        above, there = step.edges
+
+        def changed(operand: Operand) -> Operand:
+            if not isinstance(operand, Params):
+                return operand
+            fields = dict(operand.fields)
+            fields |= {above: max(0, -unit), there: int(fields[there]) - max(0, unit)}  # type: ignore[arg-type]
+            return replace(operand, fields=tuple(fields.items()))
+
+        return replace(step, operands=tuple(map(changed, step.operands)))
+
+    def _call(
+        self, step: Step, memory: list[np.ndarray], row0: int, rows: int, starts: Sequence[int]
+    ) -> None:
+        function = getattr(self._library, step.kernel)
+        function.restype = None
+        scratch = np.full(step.scratch_bytes + _GUARD_BYTES, _GUARD, np.uint8)
+        function(
+            *(
+                self._argument(operand, memory, scratch, row0, rows, at)
+                for operand, at in zip(step.operands, starts, strict=True)
+            )
+        )
         assert (scratch[step.scratch_bytes :] == _GUARD).all(), step.name
 
     def _argument(
-        self, operand: Operand, memory: list[np.ndarray], scratch: np.ndarray, row0: int, rows: int
+        self,
+        operand: Operand,
+        memory: list[np.ndarray],
+        scratch: np.ndarray,
+        row0: int,
+        rows: int,
+        at: int,
     ) -> object:
         match operand:
             case BufferRef():
-                return ctypes.c_void_p(memory[operand.index].ctypes.data)
+                return ctypes.c_void_p(memory[operand.index].ctypes.data + at)
             case Constant():
-                return ctypes.c_void_p(operand.values.ctypes.data)
+                return ctypes.c_void_p(operand.values.ctypes.data + at)
             case Params():
                 return ctypes.byref(self._struct(operand))
             case Row0():
@@ -109,14 +184,16 @@ class Runner:
         return ctypes.c_int32(operand) if operand else ctypes.c_void_p(0)
 
     def _struct(self, params: Params) -> ctypes.Structure:
-        if id(params) not in self._params:
+        kept = self._params.get(id(params))
+        if kept is None:
             types = {int: ctypes.c_int32, float: ctypes.c_float}
             kinds = [(name, types.get(type(v), ctypes.c_void_p)) for name, v in params.fields]
             cls = type(params.struct, (ctypes.Structure,), {"_fields_": kinds})
-            self._params[id(params)] = cls(
-                *(v.values.ctypes.data if isinstance(v, Constant) else v for _, v in params.fields)
+            values = (
+                v.values.ctypes.data if isinstance(v, Constant) else v for _, v in params.fields
             )
-        return self._params[id(params)]
+            kept = self._params[id(params)] = params, cls(*values)
+        return kept[1]
 
 
 @contextmanager

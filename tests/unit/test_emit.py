@@ -247,13 +247,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_striped_groups_are_refused_not_ignored() -> None:
-    from codegen.program import Group
-
-    with pytest.raises(StapesError, match="groups"):
-        project_files(inputs(replace(dense(), groups=(Group(0, 0, 4, 2),))))
-
-
 def test_weights_in_a_binary_file_are_the_same_arrays() -> None:
     made = replace(inputs(dense()), weights="incbin")
     files = project_files(made)

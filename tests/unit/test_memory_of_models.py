@@ -19,6 +19,7 @@ from codegen.lower import lower
 from codegen.memory.liveness import graph_peak_bytes
 from codegen.memory.place import place
 from codegen.memory.plan import plan
+from codegen.memory.stripe import stripe
 from codegen.memory.validate import validate
 from codegen.memory_plan import MemoryPlan
 from codegen.program import Program
@@ -48,6 +49,15 @@ def test_plans_reach_the_lower_bound(name: str) -> None:
     assert found.total_bytes == found.lower_bound_bytes
     assert found.total_bytes < OTHER_ARENAS[name]
     assert found.unmodified_peak_bytes == PEAKS[name]
+
+
+def test_stripes_halve_what_lives_in_person_detect() -> None:
+    (graph,) = read((MODELS / "person_detect.tflite").read_bytes())
+    program = stripe(lower(graph, TARGET))
+    found = plan([program])
+    validate([program], found)
+    assert found.total_bytes == found.lower_bound_bytes < PEAKS["person_detect"] // 2
+    assert 0 < program.macs_again < program.macs // 16
 
 
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="needs arm-none-eabi-gcc")

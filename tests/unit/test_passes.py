@@ -7,14 +7,16 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from codegen.graph import Graph, Operator, Quantization, Tensor
 from codegen.lower import lower
+from codegen.ops import conv_2d, depthwise_conv_2d
 from codegen.ops import layer_norm as operator
-from codegen.passes import layer_norm
+from codegen.passes import layer_norm, pad
 from codegen.tflite.read import read
 from codegen.tflite.write import write
 from tests.kernels.harness import Runner, build_library, random_inputs
@@ -229,3 +231,61 @@ def test_a_bias_that_is_computed_stays_outside() -> None:
     graph = replace(graph, tensors=tuple(tensors), inputs=(*graph.inputs, bias))
     assert kinds(layer_norm.apply(graph)) == ["LAYER_NORM", "ADD"]
     assert read(write(graph))[0].operators
+
+
+def behind_a_pad(whole: Graph, rng: np.random.Generator) -> Graph | None:
+    """`whole`, one convolution, on the output of a PAD; None where that is no case."""
+    (convolution,) = whole.operators
+    x, taps = whole.tensors[0], whole.tensors[1].shape[1:3]
+    if convolution.options["padding"] != "VALID":
+        return None
+    pads = [(0, 0), *((int(rng.integers(n)), int(rng.integers(n))) for n in taps), (0, 0)]
+    shape = tuple(n - sum(pair) for n, pair in zip(x.shape, pads, strict=True))
+    if min(shape) < 1:
+        return None
+    count = len(whole.tensors)
+    data = np.array(pads, np.int32)
+    added = (replace(x, shape=shape), Tensor("", data.shape, "int32", None, data))
+    pad = Operator(0, "PAD", (count, count + 1), (0,), {})
+    tensors = (*whole.tensors, *added)
+    return Graph("padded", tensors, (pad, convolution), (count,), whole.outputs)
+
+
+@pytest.mark.parametrize("module", [conv_2d, depthwise_conv_2d])
+def test_padding_in_front_of_a_convolution_becomes_its_own(
+    module: ModuleType, library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    made = (behind_a_pad(whole, rng) for whole in module.cases(rng))
+    for graph in islice((graph for graph in made if graph is not None), 40):
+        fused = lower(graph, None)
+        with monkeypatch.context() as patch:
+            patch.setattr(pad, "apply", lambda graph: graph)
+            parts = lower(graph, None)
+        assert [len(fused.steps), len(parts.steps)] == [1, 2]
+        for inputs in islice(random_inputs(rng, graph), 4):
+            (one,), (two,) = (Runner(library, graph, p)(inputs) for p in (fused, parts))
+            assert (one == two).all()
+
+
+def paddings(graph: Graph) -> list[list[int]]:
+    data = graph.tensors[graph.operators[0].inputs[1]].data
+    assert data is not None
+    return [[int(n) for n in pair] for pair in data]
+
+
+def test_other_pads_stay() -> None:
+    rng = np.random.default_rng(5)
+    made = (behind_a_pad(whole, rng) for whole in conv_2d.cases(rng))
+    graph = next(each for each in made if each is not None and any(map(sum, paddings(each))))
+    first, convolution = graph.operators
+    wide = [[0, 0], [9, 9], [0, 0], [0, 0]]
+    shape = graph.tensors[first.inputs[0]].shape
+    tall = (shape[0], shape[1] + 18, *shape[2:])
+    changed = list(graph.tensors)
+    changed[first.inputs[1]] = replace(changed[first.inputs[1]], data=np.array(wide, np.int32))
+    changed[0] = replace(changed[0], shape=tall)
+    read = replace(graph, outputs=(*graph.outputs, 0))
+    twice = replace(graph, operators=(*graph.operators, Operator(2, "GELU", (0,), (0,), {})))
+    for kept in (replace(graph, tensors=tuple(changed)), read, twice):
+        assert pad.apply(kept).operators[1] == convolution

@@ -33,4 +33,28 @@ static inline int stapes_stopped(const stapes_context *context, int32_t step) {
     return context->on_step != NULL && context->on_step(context->user, step) != 0;
 }
 
+/* Rows of the stripe that starts at `row`: at most `most`, to the next multiple of `block`. */
+static inline int32_t stapes_stripe(int32_t row, int32_t most, int32_t block) {
+    const int32_t left = block - row % block;
+    return left < most ? left : most;
+}
+
+/* Rows of a step in a stripe. */
+typedef struct stapes_lines {
+    int32_t first;
+    int32_t count;
+} stapes_lines;
+
+static inline int32_t stapes_at_least_0(int32_t value) {
+    return value < 0 ? 0 : value;
+}
+
+/* Of `count` rows from `first` on those that are among `all`. */
+static inline stapes_lines stapes_inside(int32_t first, int32_t count, int32_t all) {
+    const int32_t end = first + count < all ? first + count : all;
+    stapes_lines lines = {stapes_at_least_0(first), 0};
+    lines.count = stapes_at_least_0(end - lines.first);
+    return lines;
+}
+
 #endif
