@@ -189,14 +189,14 @@ def _assembled(model: SpeechModel, package: SpeechPackage, method: str) -> Speec
 
     first, step = package.graphs[0], package.graphs[-1]
     pcm = next(iter(ports(read(first.data)[0], first.inputs, first.outputs)[0].values()))
-    last = read(step.data)[0]
+    last, floats = read(step.data)[0], read(step.float_data or step.data)[0]
     taken, _ = ports(last, step.inputs, step.outputs)
     masked = attended = np.int16(0)
     if taken[MASK].quantization is not None:
         masked, attended = _quantized(np.array([model.decoding["float_masked"], 0.0]), taken[MASK])
     rule = {**model.decoding, "masked": int(masked), "attended": int(attended)}
     words = np.asarray(model.tables[BY_TOKEN], np.float32)
-    head = head_rows(last, last.outputs[step.outputs.index(LOGITS)], words)
+    head = head_rows(last, floats, step.outputs.index(LOGITS), words)
     made = replace(
         package,
         front_end=_fitted(model.front_end, pcm).to_dict(),
@@ -223,10 +223,10 @@ def _table(
     head: tuple[np.ndarray, np.ndarray] | None,
     method: str,
 ) -> Table:
-    """The rows in the type of the decoder's input, or int8 with a scale each.
+    """The rows in the type of the decoder's input, or int8 with a scale each or each block.
 
-    Rows by token are those of the head where it has any, so that one array is both. Where not,
-    they are int8 in front of a float input all the same.
+    Rows by token are those of the head where it has any, of as many bits, so that one array is
+    both. Where not, they are int8 in front of a float input all the same.
     """
     from codegen.ptq.recipe import METHODS
 
