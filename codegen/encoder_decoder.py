@@ -79,8 +79,8 @@ def quantize(
     Every tensor gets the range of its values while the float graphs transcribe the recordings;
     tensors that are wired together get one range, so one scale. The recipe's transforms come first,
     and the package's float graphs are theirs. dynamic8 needs no recordings unless a method looks at
-    inputs. The head keeps int8 weights unless a rule says otherwise, and is the embedding. Raises UserError for a
-    recording that is silent or a rule of the recipe that matches nothing.
+    inputs. The head, which is the embedding, keeps int8 weights unless a rule says otherwise.
+    Raises UserError for a recording that is silent or a rule of the recipe that matches nothing.
     """
     from codegen.ptq.calibrate import NO_MOMENTS
     from codegen.ptq.recipe import DYNAMIC

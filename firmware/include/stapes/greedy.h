@@ -23,9 +23,9 @@ typedef struct stapes_row_table {
                              * uint16, the upper half of a float, in front of floats alone */
     uint32_t value_bytes;   /* 0: no scales; else the input's, 1: int8, 2: int16, 4: float */
     uint32_t row_bytes;
-    uint32_t row_values; /* where there are scales, as the next two */
-    uint32_t bits;       /* of an integer: 8, 4, 3 or 2 */
-    uint32_t block_size; /* integers that share a scale, whole STAPES_RUNs; 0: a row's */
+    uint32_t row_values;  /* where there are scales, as the next two */
+    uint32_t bits;        /* of an integer: 8, 4, 3 or 2 */
+    uint32_t block_size;  /* integers that share a scale, whole STAPES_RUNs; 0: a row's */
     uint32_t by_token;    /* 1: the row of the token that is fed; 0: the row of the step */
     stapes_tensor target; /* the graph's input */
     int32_t shift;        /* 1 .. 62 */
