@@ -88,6 +88,8 @@ results: install ## Measure the figures of docs/results.md again.
 .PHONY: results-models
 results-models: install ## Those of Moonshine and Whisper; goes on where it was interrupted.
 	@$(BIN)/python -m benchmarks.transcription
+	@$(BIN)/python -m benchmarks.methods
+	@$(BIN)/python -m benchmarks.few_bits
 
 .PHONY: docs
 docs: install ## Generate docs/operators.md again.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares rules for the ranges of activations, on a development set.
 
-python -m benchmarks.ranges CHECKPOINT --calibration M --development M [--mode static16] [--wer]
+python -m benchmarks.ranges CHECKPOINT --calibration M --development M [--mode static16]
+    [--ranges minmax] [--wer]
 
 For each rule: signal to noise of the encoder's output against the float graph, over every seventh
 recording, all together and of the worst; with --wer also WER over the whole set, beside the float
@@ -22,8 +23,8 @@ from codegen.evaluate.corpus import read_manifest
 from codegen.evaluate.interpreter import Interpreter
 from codegen.graph import Graph
 from codegen.package import SpeechPackage
-from codegen.ptq import ranges
-from codegen.ptq.calibrate import Range
+from codegen.ptq import adapted
+from codegen.ptq.histogram import Range
 from codegen.ptq.recipe import Recipe
 from codegen.tflite.read import read
 
@@ -41,7 +42,7 @@ def widest(value: float) -> Rule:
     """The project's rule with another bound for GELU."""
 
     def rule(graph: Graph, found: Mapping[str, Range]) -> Ranges:
-        with patch.object(ranges, "GELU_WIDEST", value):
+        with patch.object(adapted, "GELU_WIDEST", value):
             return ADAPTED(graph, found)
 
     return rule
@@ -58,7 +59,7 @@ def wider(factor: float) -> Rule:
     return rule
 
 
-ADAPTED = ranges.adapted
+ADAPTED = adapted.adapted
 RULES: Mapping[str, Rule] = {
     "as seen": seen,
     "headroom 1": ADAPTED,
@@ -100,6 +101,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=Path, required=True)
     parser.add_argument("--development", type=Path, required=True)
     parser.add_argument("--mode", default="static16")
+    parser.add_argument("--ranges", default="minmax")
     parser.add_argument("--window-samples", type=int)
     parser.add_argument("--wer", action="store_true")
     parser.add_argument("--only", default="", help="rules whose name has this in it")
@@ -107,11 +109,11 @@ def main() -> None:
     for name, rule in RULES.items():
         if given.only not in name:
             continue
-        with patch.object(ranges, "adapted", rule):
+        with patch.object(adapted, "adapted", rule):
             package = pipeline.quantize(
                 given.checkpoint,
                 given.calibration,
-                Recipe.for_mode(given.mode),
+                Recipe(given.mode, ranges=given.ranges),
                 window_samples=given.window_samples,
             )
         line = "{:16s} encoder {:5.1f} dB, worst {:5.1f} dB".format(

@@ -38,7 +38,8 @@ HUMAN = ("human",)
 class Subject:
     """A checkpoint at a window, and what its float model's native window is called.
 
-    `on_qemu` is how many recordings run on the emulated Cortex-M55.
+    `on_qemu` is how many recordings run on the emulated Cortex-M55. A multilingual checkpoint takes
+    a language.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Subject:
     window_s: int
     native: str
     on_qemu: int
+    language: str | None = None
 
     @property
     def title(self) -> str:
@@ -58,7 +60,9 @@ SUBJECTS = (
     Subject("Whisper tiny.en", "whisper-tiny.en", 10, "30 s", 1),
 )
 _BLOCKS = {"mode": "dynamic8", "weight_bits": 4, "block_size": 32}
-RECIPES: Mapping[str, Mapping[str, Any]] = {
+#: By label; the values are those of a recipe's TOML.
+Recipes = Mapping[str, Mapping[str, Any]]
+RECIPES: Recipes = {
     "static16, int8": {"mode": "static16"},
     "static16, int4": {"mode": "static16", "weight_bits": 4},
     "static8, int8": {"mode": "static8"},
@@ -99,24 +103,31 @@ class Measured:
     macs: Mapping[str, int]
 
 
-def made(subject: Subject, label: str, corpora: Corpora) -> SpeechPackage:
+def made(
+    subject: Subject, label: str, corpora: Corpora, recipes: Recipes = RECIPES
+) -> SpeechPackage:
     """The package of a recipe, quantized where the work folder has none."""
     name = f"{subject.checkpoint}-{subject.window_s}s-{label.replace(', ', '-').replace(' ', '-')}"
     folder = corpora.folder / "packages" / name
     if not is_package(folder):
+        recipe = recipe_from(recipes[label])
+        calibration = "calibration_long" if recipe.observing else "calibration"
         package = pipeline.quantize(
             checkpoint(subject.checkpoint),
-            corpora.manifest("calibration"),
-            recipe_from(RECIPES[label]),
+            corpora.manifest(calibration),
+            recipe,
             window_samples=subject.window_s * SAMPLE_RATE_HZ,
+            language=subject.language,
         )
         save_package(package, folder)
     return load_package(folder)
 
 
-def measured(subject: Subject, label: str, corpora: Corpora) -> Measured:
+def measured(
+    subject: Subject, label: str, corpora: Corpora, recipes: Recipes = RECIPES
+) -> Measured:
     """A recipe's package, what it hears, and what it takes on the Cortex-M55."""
-    package = made(subject, label, corpora)
+    package = made(subject, label, corpora, recipes)
     heard = (corpora.native(package, names) for names in (EVALUATION_VOICES, HUMAN))
     model = pipeline.packaged_model(package)
     programs = pipeline.compile_model(model, pipeline.find_target(BOARD)).programs
@@ -135,10 +146,10 @@ def points(found: Score, baseline: Score) -> tuple[str, str]:
     return f"{difference.points:+.2f}", f"{difference.low:+.2f} to {difference.high:+.2f}"
 
 
-def accuracy(title: str, native: Row, baseline: Row, rows: Sequence[Row]) -> list[str]:
+def accuracy(title: str, outside: Sequence[Row], baseline: Row, rows: Sequence[Row]) -> list[str]:
     """Word error rates; points are over `baseline`, the float graphs at the same window."""
     lines = []
-    for row in (native, baseline, *rows):
+    for row in (*outside, baseline, *rows):
         errors = row.synthetic.errors
         cells: list[object] = [
             row.label,
@@ -245,7 +256,7 @@ def sections(
     rows = [one.row for one in found]
     packages = {one.row.label: one.package for one in found if one.row.label in COMPARED}
     return [
-        [*accuracy(subject.title, native, floats, rows), *missing],
+        [*accuracy(subject.title, [native], floats, rows), *missing],
         memory(subject.title, subject.window_s, found),
         *tokens_section(subject.title, packages, corpora),
         *([bits_section(subject.title, packages, corpora, subject.on_qemu)] if qemu else []),

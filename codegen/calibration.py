@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,15 +14,19 @@ from codegen.errors import UserError
 from codegen.registry import plugins
 
 if TYPE_CHECKING:
+    from codegen.evaluate.corpus import Clip
     from codegen.evaluate.loop import Run
     from codegen.graph import Graph
     from codegen.models import SpeechModel
-    from codegen.ptq.calibrate import Watched
+    from codegen.ptq.calibrate import Moments, Watched
     from codegen.ptq.observe import Observations
     from codegen.ptq.recipe import Recipe
 
 #: The rows of every other table are looked up by the number of the step.
 BY_TOKEN = "embedding"
+
+#: Less sound than this sets no ranges worth having.
+LEAST_S = 1.0
 
 #: Told what is about to be done.
 Notify = Callable[[str], None]
@@ -44,6 +49,42 @@ def check_audible(recordings: Sequence[np.ndarray], silence: int) -> None:
             )
 
 
+def check_heard(recordings: Sequence[np.ndarray], silence: int, rate_hz: int) -> None:
+    """Raise UserError for a silent recording, or where all of them are shorter than LEAST_S."""
+    check_audible(recordings, silence)
+    seconds = sum(map(len, recordings)) / rate_hz
+    if recordings and seconds < LEAST_S:
+        raise UserError(
+            f"the calibration manifest has {len(recordings)} recordings of {seconds:.3f} s in all;"
+            f" at least {LEAST_S:g} s are needed, and 200 recordings are advised: add some"
+        )
+
+
+def provenance(manifest: Path | None, clips: Sequence[Clip]) -> dict[str, str | int]:
+    """What package.json says of the recordings that were looked at; nothing where none were."""
+    from codegen.evaluate.corpus import digest
+
+    if manifest is None:
+        return {}
+    source = manifest.parent.name or manifest.name
+    return {"utterances": len(clips), "source": source, "sha256": digest(tuple(clips))}
+
+
+def rounded_plainly(
+    graph: Graph, names: Sequence[str], moments: Moments, recipe: Recipe
+) -> Iterator[str]:
+    """A line for each operator whose weights are rounded to the nearest for want of moments."""
+    from codegen.tflite.weights import float_weights
+
+    for operator, name in zip(graph.operators, names, strict=True):
+        if not recipe.needs_moments or float_weights(graph, operator) is None:
+            continue
+        seen = moments.get(operator.inputs[1])
+        if seen is None or not seen.any():
+            why = "no matrix" if seen is None else "fed nothing but zeros"
+            yield f"{operator.kind} '{name}' is {why}: rounded to the nearest, not {recipe.method}"
+
+
 def transformed(
     model: SpeechModel, recordings: Sequence[np.ndarray], recipe: Recipe, notify: Notify
 ) -> SpeechModel:
@@ -61,8 +102,25 @@ def transformed(
             observed = observe(model, recordings)
         notify(f"transforming the model by {name}")
         kept = recipe.keeping(model.int8_scopes)
-        model = plugins(METHODS)[name].transform(model, observed, kept)
+        before, model = model, plugins(METHODS)[name].transform(model, observed, kept)
+        if left := _unchanged(before, model):
+            notify(f"{name} does not apply to, or does not pay for, {', '.join(left)}")
     return model
+
+
+def _unchanged(before: SpeechModel, after: SpeechModel) -> list[str]:
+    """The linear layers whose weights and bias are what they were."""
+    from codegen.ptq.observe import linear_layers
+
+    found = []
+    for old, new in zip(before.graphs, after.graphs, strict=True):
+        layers = linear_layers(old)
+        for path, layer in linear_layers(new).items():
+            was = layers[path].state_dict() if path in layers else {}
+            now = layer.state_dict()
+            if was.keys() == now.keys() and all(was[k].equal(now[k]) for k in now):
+                found.append(path)
+    return found
 
 
 def observe(model: SpeechModel, recordings: Sequence[np.ndarray]) -> Observations:
@@ -96,13 +154,13 @@ def watch(
 
     fast = recipe.mode == DYNAMIC
     kind = WatchedMoments if recipe.needs_moments else Watched
-    look: Callable[[bytes, Graph], Watched] = partial(kind, fast=fast)
+    look: Callable[[bytes, Graph, str], Watched] = partial(kind, fast=fast)
     ended = None
     if recipe.least_weight is not None:
         importance = Importance(recipe.least_weight, fast=fast)
         look, ended = importance.watch, importance.ended
     with quiet():  # the optimised kernels say that they are there
-        watched = [look(*part) for part in zip(exported, graphs, strict=True)]
+        watched = [look(*part, recipe.ranges) for part in zip(exported, graphs, strict=True)]
     transcribe(model, [part.run for part in watched], recordings, ended)
     return watched
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codegen.calibration import BY_TOKEN, Notify, check_audible, table_by, transformed, watch
+from codegen.calibration import BY_TOKEN, Notify, rounded_plainly, table_by, transformed, watch
 from codegen.errors import StapesError, UserError
 from codegen.graph import NUMPY_TYPES, Graph, Quantization, Tensor
 from codegen.package import PackagedGraph, SpeechPackage
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from codegen.evaluate.trace import Traced
     from codegen.frontend._kinds import FrontEnd
     from codegen.models import SpeechModel
-    from codegen.ptq.calibrate import Moments, Range, Watched
+    from codegen.ptq.calibrate import Moments, Watched
+    from codegen.ptq.histogram import Range
     from codegen.ptq.recipe import Recipe
 
 
@@ -80,7 +81,7 @@ def quantize(
     tensors that are wired together get one range, so one scale. The recipe's transforms come first,
     and the package's float graphs are theirs. dynamic8 needs no recordings unless a method looks at
     inputs. The head, which is the embedding, keeps int8 weights unless a rule says otherwise.
-    Raises UserError for a recording that is silent or a rule of the recipe that matches nothing.
+    Raises UserError for a rule of the recipe that matches nothing.
     """
     from codegen.ptq.calibrate import NO_MOMENTS
     from codegen.ptq.recipe import DYNAMIC
@@ -89,7 +90,6 @@ def quantize(
     from codegen.tflite.read import read
     from codegen.tflite.weights import check_weights
 
-    check_audible(recordings, model.decoding["silence"])
     model = transformed(model, recordings, recipe, notify)
     exported, graphs = [], []
     for part in model.graphs:
@@ -111,6 +111,9 @@ def quantize(
         notify(f"calibrating on {len(recordings)} recordings, transcribing them")
         watched = watch(model, exported, graphs, recordings, recipe)
     moments = [part.moments() for part in watched] or [NO_MOMENTS] * len(graphs)
+    for graph, each, seen in zip(graphs, names, moments, strict=True):
+        for line in rounded_plainly(graph, each, seen, recipe):
+            notify(line)
     quantized: list[bytes] = []
     if recipe.mode == DYNAMIC:
         quantized += _weights_alone(exported, recipes, prefixes, moments, notify)
@@ -149,36 +152,60 @@ def _in_integers(
     notify: Notify,
 ) -> Iterator[bytes]:
     """The graphs in integers, by the ranges that the recordings gave."""
-    from codegen.ptq.ranges import adapted
-    from codegen.tflite.quantize import quantize_ranges
+    from codegen.ptq.adapted import adapted
+    from codegen.tflite.quantize import activation_bits, quantize_ranges
 
-    found = [adapted(part.graph, part.ranges()) for part in watched]
-    _unite(model, [part.graph for part in watched], found)
+    wires = _wires(model, [part.graph for part in watched])
+    bits = [
+        activation_bits(part.graph, recipe, prefix)
+        for part, recipe, prefix in zip(watched, recipes, prefixes, strict=True)
+    ]
+    for ends in wires.values():
+        fewest = min(bits[number][tensor] for number, tensor in ends)
+        for number, tensor in ends:
+            bits[number][tensor] = fewest
+    found = [
+        adapted(part.graph, part.ranges(each)) for part, each in zip(watched, bits, strict=True)
+    ]
+    _unite(model, wires, found)
     parts = zip(exported, found, recipes, prefixes, moments, strict=True)
     for data, ranges, recipe, prefix, seen in parts:
         notify(f"quantizing {prefix[:-1]}")
         yield quantize_ranges(data, ranges, recipe, prefix, seen)
 
 
-def _unite(model: SpeechModel, graphs: Sequence[Graph], found: Sequence[dict[str, Range]]) -> None:
-    """Give all tensors of one wire the range of all, and inputs the range that they can have."""
+def _wires(model: SpeechModel, graphs: Sequence[Graph]) -> dict[str, list[tuple[int, str]]]:
+    """The ends of each wire, first the one that makes it: a graph's number, a tensor's name."""
+    caches = {buffer.rows_from: buffer.name for buffer in model.state}
+    places: dict[str, list[tuple[int, str]]] = {}
+    for ports in ("outputs", "inputs"):
+        for number, (part, graph) in enumerate(zip(model.graphs, graphs, strict=True)):
+            for name, index in zip(getattr(part, ports), getattr(graph, ports), strict=True):
+                wire = caches.get(name, name)
+                places.setdefault(wire, []).append((number, graph.tensors[index].name))
+    return places
+
+
+def _unite(
+    model: SpeechModel,
+    wires: Mapping[str, Sequence[tuple[int, str]]],
+    found: Sequence[dict[str, Range]],
+) -> None:
+    """Give all ends of a wire the range of where it is made, and inputs that which they can have.
+
+    What reads a wire sees the same values, some more often; operators that move values about keep
+    the scale of what they read, so that where they are made decides.
+    """
     known: dict[str, Range] = {
         model.graphs[0].inputs[0]: model.front_end.input_range,
         MASK: (float(model.decoding["float_masked"]), 0.0),
         **{name: (float(t.min()), float(t.max())) for name, t in model.tables.items()},
     }
-    caches = {buffer.rows_from: buffer.name for buffer in model.state}
-    places: dict[str, list[tuple[int, str]]] = {}
-    for number, (part, graph) in enumerate(zip(model.graphs, graphs, strict=True)):
-        indices = (*graph.inputs, *graph.outputs)
-        for name, index in zip((*part.inputs, *part.outputs), indices, strict=True):
-            wire = caches.get(name, name)
-            places.setdefault(wire, []).append((number, graph.tensors[index].name))
-    for wire, tensors in places.items():
-        ranges = [found[number][tensor] for number, tensor in tensors]
-        united = (min(low for low, _ in ranges), max(high for _, high in ranges))
+    for wire, tensors in wires.items():
+        number, tensor = tensors[0]
+        made = found[number][tensor]
         for number, tensor in tensors:
-            found[number][tensor] = known.get(wire, united)
+            found[number][tensor] = known.get(wire, made)
 
 
 def _assembled(model: SpeechModel, package: SpeechPackage, method: str) -> SpeechPackage:

@@ -47,7 +47,9 @@ class MemoryPlan:
 
     `lower_bound_bytes` is the peak of live bytes, which no plan can undercut;
     `unmodified_peak_bytes` the peak of the graphs as the file gave them (0 where not known).
-    `optimal` says that fewer bytes are proved to be impossible.
+    `optimal` says that fewer bytes are proved to be impossible for this order of steps.
+    `given_order_bytes` is the peak in the file's order, and no order has a peak below
+    `any_order_bytes` (both 0 where not known).
     """
 
     placements: tuple[tuple[Placement, ...], ...]
@@ -55,6 +57,8 @@ class MemoryPlan:
     lower_bound_bytes: int
     unmodified_peak_bytes: int = 0
     optimal: bool = False
+    given_order_bytes: int = 0
+    any_order_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:

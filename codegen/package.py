@@ -168,12 +168,12 @@ def save_package(package: SpeechPackage, folder: Path, overwrite: bool = False) 
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-            if folder.exists():
-                folder.rename(old)
             try:
+                if folder.exists():
+                    folder.rename(old)
                 fresh.rename(folder)
-            except OSError:
-                if old.exists():
+            except BaseException:  # an interruption, too, puts back what was there
+                if old.exists() and not folder.exists():
                     old.rename(folder)
                 raise
     except OSError as error:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codegen import encoder_decoder
+from codegen.calibration import check_heard, provenance
 from codegen.errors import UserError
 from codegen.graph import Graph, Tensor
 from codegen.measure import front_end, read_clips, window_features
@@ -32,7 +33,6 @@ from codegen.target import Target, load_board, load_target, read_target
 if TYPE_CHECKING:
     from codegen.emit.inputs import EmitInputs
     from codegen.emit.speech import SpeechInputs
-    from codegen.evaluate.corpus import Clip
     from codegen.models import SpeechModel
     from codegen.ptq.recipe import Recipe
 
@@ -131,11 +131,13 @@ def quantize(
         decoding=model.decoding,
         vocabulary=model.vocabulary,
         recipe=recipe.as_dict(),
-        calibration=_calibration(manifest, clips),
+        calibration={},
         source={"name": model.name, **origin, "sha256": model.sha256},
         window_samples=model.window_samples,
     )
     recordings = read_clips(package, clips, model.front_end.sample_rate_hz)
+    package = replace(package, calibration=provenance(manifest, clips))
+    check_heard(recordings, model.decoding.get("silence", 1), model.front_end.sample_rate_hz)
     if model.tables:
         return encoder_decoder.quantize(model, package, recordings, recipe, notify)
     if recipe.mode == DYNAMIC:
@@ -169,16 +171,6 @@ def quantize(
     return replace(package, graphs=tuple(graphs))
 
 
-def _calibration(manifest: Path | None, clips: Sequence[Clip]) -> dict[str, str | int]:
-    """What package.json says of the recordings that set the ranges; nothing where none did."""
-    from codegen.evaluate.corpus import digest
-
-    if manifest is None:
-        return {}
-    source = manifest.parent.name or manifest.name
-    return {"utterances": len(clips), "source": source, "sha256": digest(tuple(clips))}
-
-
 def load_checkpoint(
     source: str, window_samples: int | None, language: str | None, notify: Notify
 ) -> tuple[SpeechModel, dict[str, str]]:
@@ -196,17 +188,17 @@ def load_checkpoint(
 
 
 def compile_model(model: Model, target: Target) -> Compiled:
-    """Lower, plan, check the plan, place and predict; whether it fits is `check_fit`'s question.
+    """Lower, order, plan, check both, place and predict; whether it fits is `check_fit`'s question.
 
     Raises UserError for an operator that is not supported.
     """
     from codegen.emit.wired import wire
     from codegen.footprint.predict import predict
     from codegen.lower import lower
+    from codegen.memory.arrange import arrange
     from codegen.memory.liveness import graph_peak_bytes
     from codegen.memory.place import place
-    from codegen.memory.plan import plan
-    from codegen.memory.validate import validate
+    from codegen.memory.validate import validate, validate_order
 
     if model.package is not None:
         target = target.with_speech()
@@ -221,7 +213,9 @@ def compile_model(model: Model, target: Target) -> Compiled:
             programs = (replace(programs[0], buffers=buffers), *programs[1:])
         extras = _speech_rows(target, speech, programs)
     peak = max(graph_peak_bytes(graph) for graph in model.graphs)
-    memory = plan(programs, unmodified_peak_bytes=peak)
+    given = programs
+    programs, memory = arrange(given, unmodified_peak_bytes=peak)
+    validate_order(given, programs)
     validate(programs, memory)
     memory = place(memory, target)
     return Compiled(model, target, programs, memory, predict(programs, memory, target, extras))
@@ -341,6 +335,7 @@ def find_recipe(
     weight_bits: int | None = None,
     block_size: int | None = None,
     methods: Sequence[str] | None = None,
+    ranges: str | None = None,
 ) -> Recipe:
     """The recipe in a TOML, or one of the options; raises UserError where both are given.
 
@@ -350,8 +345,9 @@ def find_recipe(
 
     if path is None:
         names = tuple(name.strip() for each in methods or () for name in each.split(","))
-        return Recipe(mode or "static8", weight_bits or 8, block_size or 0, names)
-    given = {"mode": mode, "weight-bits": weight_bits, "block-size": block_size}
+        plain = Recipe(mode or "static8", weight_bits or 8, block_size or 0, names)
+        return plain if ranges is None else replace(plain, ranges=ranges)
+    given = {"mode": mode, "weight-bits": weight_bits, "block-size": block_size, "ranges": ranges}
     for option, value in {**given, "method": methods or None}.items():
         if value is not None:
             raise UserError(f"{path} sets the {option} already; leave out --{option}, or --recipe")

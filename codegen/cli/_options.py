@@ -64,6 +64,14 @@ Method = Annotated[
         show_default=False,
     ),
 ]
+Ranges = Annotated[
+    str | None,
+    typer.Option(
+        help="How the ranges of integer activations are chosen: minmax (all that calibration saw), "
+        "percentile (all but 1 value in 10,000) or mse (what errs least). Default: minmax.",
+        show_default=False,
+    ),
+]
 Window = Annotated[
     str | None,
     typer.Option(

@@ -15,6 +15,7 @@ from codegen.cli._options import (
     Language,
     Method,
     Mode,
+    Ranges,
     Recipe,
     WeightBits,
     Window,
@@ -36,6 +37,7 @@ def command(
     weight_bits: WeightBits = None,
     block_size: BlockSize = None,
     method: Method = None,
+    ranges: Ranges = None,
     recipe: Recipe = None,
     window: Window = None,
     language: Language = None,
@@ -45,7 +47,7 @@ def command(
     from codegen import pipeline
     from codegen.package import save_package
 
-    wanted = pipeline.find_recipe(mode, recipe, weight_bits, block_size, method)
+    wanted = pipeline.find_recipe(mode, recipe, weight_bits, block_size, method, ranges)
     package = pipeline.quantize(
         source,
         pipeline.calibration_manifest(calibration, wanted),

@@ -32,12 +32,12 @@ def write_folder(
             target = new / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        if folder.exists():
-            os.rename(folder, part / "old")
         try:
+            if folder.exists():
+                os.rename(folder, part / "old")
             os.rename(new, folder)
-        except OSError:
-            if (part / "old").exists():
+        except BaseException:  # an interruption, too, puts back what was there
+            if (part / "old").exists() and not folder.exists():
                 os.rename(part / "old", folder)
             raise
     except OSError as error:

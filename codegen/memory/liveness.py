@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from codegen.graph import Graph
 from codegen.memory_plan import ALIGNMENT_BYTES, BEFORE, SCRATCH
-from codegen.program import Program
+from codegen.program import Program, Step
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,15 @@ def _coverable(
     return tuple(
         source
         for source, target in step.in_place
-        if target == output != source
-        and output not in step.reads
-        and last[source] == time
+        if target == output and last[source] == time and overwritable(program, step, source, output)
+    )
+
+
+def overwritable(program: Program, step: Step, source: int, output: int) -> bool:
+    """Whether a step that may write `output` in place of `source` can, if it touches that last."""
+    return (
+        output not in (source, *step.reads)
+        and source not in step.writes
         and step.reads.count(source) == 1
         and program.buffers[source].role not in ("state", "shared")
         and program.buffers[output].size_bytes <= program.buffers[source].size_bytes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks a memory plan against its programs, by following who writes over whom.
+"""Checks an order of steps and a memory plan, by following who writes over whom.
 
 It shares no code with the planner and has no notion of liveness intervals: a value must be
 whole, byte for byte, from the moment it is written to its last reader. Every pair of a value and
@@ -9,11 +9,11 @@ a write is looked at, so it is quadratic, on purpose.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codegen.errors import StapesError
 from codegen.memory_plan import MemoryPlan, Placement
-from codegen.program import Program
+from codegen.program import Group, Program, Step
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,43 @@ def validate(programs: Sequence[Program], plan: MemoryPlan) -> None:
     if broken:
         more = f" (and {len(broken) - 5} more)" if len(broken) > 5 else ""
         raise StapesError("the memory plan is not sound: " + "; ".join(broken[:5]) + more)
+
+
+def validate_order(given: Sequence[Program], ordered: Sequence[Program]) -> None:
+    """Raise StapesError unless each step finds in `ordered` what it finds in `given`."""
+    for before, after in zip(given, ordered, strict=True):
+        if replace(before, steps=(), groups=()) != replace(after, steps=(), groups=()):
+            raise StapesError(f"the order of '{before.name}' is not sound: it is another program")
+        if _grouped(before) != _grouped(after):
+            raise StapesError(f"the order of '{before.name}' is not sound: its groups changed")
+        expected, found = _seen(before), _seen(after)
+        if expected != found:
+            wrong = sorted(k for k in {**expected, **found} if expected.get(k) != found.get(k))
+            raise StapesError(
+                f"the order of '{before.name}' is not sound: {', '.join(wrong[:5])}"
+                " would read or leave another value"
+            )
+
+
+def _grouped(program: Program) -> list[tuple[Group | Step, ...]]:
+    """Each group with its steps, wherever they stand."""
+    groups = sorted(program.groups, key=lambda group: program.steps[group.first_step].name)
+    return [
+        (replace(g, first_step=0, last_step=0), *program.steps[g.first_step : g.last_step + 1])
+        for g in groups
+    ]
+
+
+def _seen(program: Program) -> dict[str, object]:
+    """What each step finds in its buffers, and what is left: who wrote it, as the how-manieth."""
+    written: dict[int, tuple[str, int]] = {}
+    seen: dict[str, object] = {}
+    for time, step in enumerate(program.steps):
+        found = tuple(written.get(buffer) for buffer in (*step.reads, *step.writes))
+        seen[step.name if step.name not in seen else f"{step.name} ({time})"] = (step, found)
+        for buffer in step.writes:
+            written[buffer] = (step.name, written.get(buffer, ("", 0))[1] + 1)
+    return {**seen, "the end": written}
 
 
 def violations(programs: Sequence[Program], plan: MemoryPlan) -> tuple[str, ...]:

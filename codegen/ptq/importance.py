@@ -25,9 +25,9 @@ class Importance:
         self._mass: list[NDArray[np.float64]] = []
         self._waiting: list[WeighedMoments] = []
 
-    def watch(self, float_bytes: bytes, graph: Graph) -> WeighedMoments:
+    def watch(self, float_bytes: bytes, graph: Graph, ranges: str) -> WeighedMoments:
         """A float graph whose moments are of weighed frames; the decoder's tells their weights."""
-        watched = WeighedMoments(float_bytes, graph, self, fast=self._fast)
+        watched = WeighedMoments(float_bytes, graph, ranges, self, fast=self._fast)
         self._waiting.append(watched)
         return watched
 
@@ -50,9 +50,15 @@ class WeighedMoments(WatchedMoments):
     """
 
     def __init__(
-        self, float_bytes: bytes, graph: Graph, importance: Importance, *, fast: bool = False
+        self,
+        float_bytes: bytes,
+        graph: Graph,
+        ranges: str,
+        importance: Importance,
+        *,
+        fast: bool = False,
     ):
-        super().__init__(float_bytes, graph, fast=fast)
+        super().__init__(float_bytes, graph, ranges, fast=fast)
         self._importance = importance
         self._listening = [
             operator.outputs[0]

@@ -18,8 +18,10 @@ _ROWS = 256
 class WatchedMoments(Watched):
     """A float graph whose matrices' inputs are summed up, beside the ranges of all activations."""
 
-    def __init__(self, float_bytes: bytes, graph: Graph, *, fast: bool = False):
-        super().__init__(float_bytes, graph, fast=fast)
+    def __init__(
+        self, float_bytes: bytes, graph: Graph, ranges: str = "minmax", *, fast: bool = False
+    ):
+        super().__init__(float_bytes, graph, ranges, fast=fast)
         self._sums: dict[int, _Sum] = {}
         self._pairs: dict[tuple[int, int], None] = {}
         for operator in graph.operators:
@@ -41,7 +43,7 @@ class WatchedMoments(Watched):
 
     def moments(self) -> Moments:
         """The sums so far; raises UserError where nothing ran, or for values not finite."""
-        self.ranges()
+        self.seen()
         sums = {source: total.value() for source, total in self._sums.items()}
         found: dict[int, np.ndarray] = {}
         for source, weights in self._pairs:

@@ -52,6 +52,17 @@ Observations = Mapping[str, Observed]
 NO_OBSERVATIONS: Observations = {}
 
 
+def linear_layers(graph: ModelGraph) -> dict[str, Any]:
+    """A graph's linear layers, by "graph/module/path"."""
+    from torch import nn
+
+    return {
+        f"{graph.name}/{name.replace('.', '/')}": module
+        for name, module in graph.module.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+
+
 class Observer:
     """Looks at every linear layer of a model while it is entered; `runs` run its graphs by torch.
 
@@ -68,14 +79,10 @@ class Observer:
         self.runs = [partial(self._run, graph) for graph in model.graphs]
 
     def __enter__(self) -> Observer:
-        from torch import nn
-
         for graph in self._model.graphs:
-            for name, module in graph.module.named_modules():
-                if isinstance(module, nn.Linear):
-                    path = f"{graph.name}/{name.replace('.', '/')}"
-                    hook = module.register_forward_pre_hook(partial(self._look, path))
-                    self._hooks.append(hook)
+            for path, module in linear_layers(graph).items():
+                hook = module.register_forward_pre_hook(partial(self._look, path))
+                self._hooks.append(hook)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,9 @@ mode = "static8"          # static8: int8 activations; static16: int16 activatio
 weight_bits = 8           # or 4, 3, 2
 block_size = 0            # 0: one scale a channel; 32, 64, 128: one a block (dynamic8, not 8 bits)
 methods = []              # files of ptq/methods: transforms in the order in which they are applied,
-                          # then at most one that chooses integers, "round" where none is named
+                          # then at most one that chooses integers, "round" where none is named;
+                          # one that does both, as omniquant, does the latter where it is the last
+ranges = "minmax"         # a file of ptq/ranges that chooses the ranges of integer activations
 
 [[rules]]                 # the last rule whose scope matches an operator's name wins
 scope = "blocks/0/.*"     # a regular expression that matches the whole name
@@ -33,11 +35,14 @@ DYNAMIC = "dynamic8"
 MODES = ("static8", "static16", DYNAMIC)
 MAX_FILE_BYTES = 1 << 20
 METHODS = "codegen.ptq.methods"
+RANGES = "codegen.ptq.ranges"
+MIN_MAX = "minmax"
 #: What the values of a recipe may be, its methods aside.
 _ALLOWED: Mapping[str, Callable[[], tuple[Any, ...]]] = {
     "mode": lambda: MODES,
     "weight_bits": lambda: (8, 4, 3, 2),
     "block_size": lambda: (0, 32, 64, 128),
+    "ranges": lambda: tuple(plugins(RANGES)),
 }
 
 
@@ -80,11 +85,18 @@ class Recipe:
     block_size: int = 0
     methods: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    ranges: str = MIN_MAX
 
     def __post_init__(self) -> None:
         """Raise UserError for a value that is not supported."""
         _check(self, "recipe")
         _check_methods(self.methods)
+        if self.mode == DYNAMIC and self.ranges != MIN_MAX:
+            raise UserError(
+                f"The recipe says ranges = {_toml(self.ranges)} with mode = {_toml(self.mode)},"
+                " where each row of activations has its own range when the model runs: leave it"
+                " out, or use static8 or static16."
+            )
         for rule in self.rules:
             if rule.mode and rule.mode != self.mode and DYNAMIC in (rule.mode, self.mode):
                 raise UserError(
@@ -100,8 +112,8 @@ class Recipe:
     @property
     def method(self) -> str:
         """The file of ptq/methods that chooses the integers of weights."""
-        rounding = self.methods[len(self.transforms) :]
-        return rounding[0] if rounding else "round"
+        last = self.methods[-1:]
+        return last[0] if set(last) & set(methods_with("quantize")) else "round"
 
     @property
     def transforms(self) -> tuple[str, ...]:
@@ -182,8 +194,13 @@ class Recipe:
         return Rule(re.escape(name), **values)  # type: ignore[arg-type]
 
     def as_dict(self) -> dict[str, Any]:
-        """The recipe as plain data for package.json, what is left out of a rule left out here."""
+        """The recipe as plain data for package.json.
+
+        What is left out of a rule is left out here, and so are ranges that are the default's.
+        """
         plain = asdict(self)
+        if self.ranges == MIN_MAX:
+            del plain["ranges"]
         plain["methods"] = list(self.methods)
         plain["rules"] = [
             {key: value for key, value in asdict(rule).items() if value is not None}

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from codegen.memory_plan import Footprint, MemoryPlan
+from codegen.program import Program
+from codegen.report.memory_map import live_bytes, of_region
 from codegen.report.types import BuildReport
 from codegen.target import Target
 
@@ -23,8 +26,31 @@ def plan_data(plan: MemoryPlan) -> dict[str, Any]:
         "arena_bytes": dict(plan.arena_bytes),
         "lower_bound_bytes": plan.lower_bound_bytes,
         "optimal": plan.optimal,
+        "given_order_bytes": plan.given_order_bytes,
+        "any_order_bytes": plan.any_order_bytes,
         "unmodified_peak_bytes": plan.unmodified_peak_bytes,
         "programs": [[asdict(placement) for placement in row] for row in plan.placements],
+    }
+
+
+def plan_report_data(programs: Sequence[Program], plan: MemoryPlan) -> dict[str, Any]:
+    """A memory plan with the steps that its times count, and what lives in each.
+
+    `live_bytes` begins before the first step and ends behind the last one.
+    """
+    return {
+        **plan_data(plan),
+        "timelines": [
+            {
+                "program": program.name,
+                "steps": [{"name": step.name, "kernel": step.kernel} for step in program.steps],
+                "live_bytes": {
+                    region: live_bytes(program, of_region(plan, region), number)
+                    for region, _ in plan.arena_bytes
+                },
+            }
+            for number, program in enumerate(programs)
+        ],
     }
 
 

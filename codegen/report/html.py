@@ -10,7 +10,7 @@ from codegen.program import Program
 from codegen.report import figures
 from codegen.report._page import cards, document, section, table, text
 from codegen.report.memory_map import KINDS, kind, memory_map_svg
-from codegen.report.text import difference_line
+from codegen.report.text import difference_line, order_words
 from codegen.report.types import Accuracy, BuildReport, FileRow
 from codegen.target import Target
 
@@ -119,6 +119,8 @@ def _maps(programs: Sequence[Program], plan: MemoryPlan) -> str:
     line += f"{plan.lower_bound_bytes:,}"
     if plan.optimal and plan.total_bytes > plan.lower_bound_bytes:
         line += ", and fewer bytes are proved to be impossible"
+    for words in order_words(plan):
+        line += f", {words}"
     if plan.unmodified_peak_bytes:
         line += f", the unmodified graph's peak {plan.unmodified_peak_bytes:,}"
     return "\n".join(parts) + f'<p class="note">{line}.</p>'

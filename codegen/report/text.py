@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -14,7 +14,7 @@ from rich.text import Text
 from codegen.memory_plan import BEFORE, Footprint, MemoryPlan
 from codegen.program import Program
 from codegen.report.figures import clean, count, percent, points, size
-from codegen.report.memory_map import KINDS, kind
+from codegen.report.memory_map import KINDS, kind, live_bytes, moment, of_region, span
 from codegen.report.types import Accuracy, BuildReport, FileRow
 from codegen.target import Target
 
@@ -101,26 +101,39 @@ def plan_line(plan: MemoryPlan) -> Text:
         text += f" ({100 * plan.total_bytes / bound - 100:+.1f} %)"
     if plan.total_bytes > bound:
         text += ", fewer proved impossible" if plan.optimal else ", fewer not ruled out"
+    for words in order_words(plan):
+        text += f", {words}"
     if plan.unmodified_peak_bytes:
         text += f", unmodified graph {plan.unmodified_peak_bytes:,}"
     return Text(text)
+
+
+def order_words(plan: MemoryPlan) -> Iterator[str]:
+    """What the order of the steps does to the lower bound."""
+    if plan.given_order_bytes > plan.lower_bound_bytes:
+        yield f"in the file's order {plan.given_order_bytes:,}"
+    if plan.any_order_bytes == plan.lower_bound_bytes:
+        yield "the least of any order"
+    elif plan.any_order_bytes:
+        yield f"another order not ruled out down to {plan.any_order_bytes:,}"
 
 
 def plan_view(programs: Sequence[Program], plan: MemoryPlan) -> RenderableType:
     """Region by region, what lies where and from which step to which."""
     parts: list[RenderableType] = []
     for region, arena in plan.arena_bytes:
-        for program, row in zip(programs, plan.placements, strict=True):
+        part = of_region(plan, region)
+        for number, program in enumerate(programs):
             title = f"{region}: {arena:,} bytes"
             title += f", {clean(program.name)}" if len(programs) > 1 else ""
+            live = live_bytes(program, part, number)
+            title += f", {max(live):,} live {moment(program, live.index(max(live)) + BEFORE)}"
             table = new_table(title, ">offset", ">end", ">bytes", "steps", "kind", "name")
-            here = [p for p in row if p.region == region]
-            for p in sorted(here, key=lambda p: (p.first_use, p.offset_bytes, p.buffer)):
-                last = "out" if p.last_use == len(program.steps) else str(p.last_use)
-                first = "in" if p.first_use == BEFORE else str(p.first_use)
-                steps = first if p.first_use == p.last_use else f"{first}-{last}"
-                cells = (f"{p.offset_bytes:,}", f"{p.end_bytes:,}", f"{p.size_bytes:,}", steps)
-                table.add_row(*cells, KINDS[kind(program, p)], Text(clean(p.name)))
+            row = part.placements[number]
+            for p in sorted(row, key=lambda p: (p.first_use, p.offset_bytes, p.buffer)):
+                cells = (f"{p.offset_bytes:,}", f"{p.end_bytes:,}", f"{p.size_bytes:,}")
+                what = (span(program, p), KINDS[kind(program, p)], Text(clean(p.name)))
+                table.add_row(*cells, *what)
             parts += [table, ""]
     return Group(*parts, plan_line(plan))
 

@@ -43,7 +43,9 @@ def quantize(
     graph = only_graph(float_bytes)
     source = write(graph)
     _config(graph, recipe)  # what is wrong with the recipe is said before the slow part
-    return quantize_ranges(source, calibrate(source, graph, samples), recipe)
+    bits = activation_bits(graph, recipe)
+    ranges = calibrate(source, graph, samples, bits, recipe.ranges)
+    return quantize_ranges(source, ranges, recipe)
 
 
 def quantize_ranges(
@@ -65,6 +67,23 @@ def quantize_ranges(
     result = _with_weights(result, graph, recipe, prefix, moments)
     check_integer(result)
     return write(result)
+
+
+def activation_bits(graph: Graph, recipe: Recipe, prefix: str = "") -> dict[str, int]:
+    """By tensor name, the fewest bits with which an operator of the recipe makes or reads it.
+
+    What reads a tensor in fewer bits than it was made in takes integers of the same range.
+    """
+    fewest: dict[str, int] = {}
+    rules = recipe.for_operators(operator_names(graph, prefix))
+    for operator, rule in zip(graph.operators, rules, strict=True):
+        bits = _ACTIVATION_BITS[str(rule.mode)]
+        for index in {*operator.inputs, *operator.outputs} - {-1}:
+            name = graph.tensors[index].name
+            fewest[name] = min(bits, fewest.get(name, bits))
+    for index in graph.inputs:
+        fewest.setdefault(graph.tensors[index].name, _ACTIVATION_BITS[recipe.mode])
+    return fewest
 
 
 def _with_weights(

@@ -14,6 +14,8 @@ from tests._once import once
 from tests.e2e._stapes import ROOT, stapes, succeeded
 
 CHECKPOINT = ROOT / "examples" / "commands_ctc" / "checkpoint"
+#: RAM while transcribing a window of 3.2 s, without the caller's PCM.
+MOST_RAM_BYTES = {"static8": 36 * 1024, "static16": 68 * 1024}
 #: Points of WER that a mode may lose against the float model.
 ALLOWED_LOSS = {"static8": 1.0, "static16": 0.3}
 
@@ -47,6 +49,12 @@ def _wer(package: Path, manifest: Path) -> dict[str, Any]:
     done = stapes("wer", package, "--data", manifest, "--json", "--jobs", "1", timeout_s=1200)
     report: dict[str, Any] = json.loads(succeeded(done))
     return report
+
+
+@pytest.mark.slow
+def test_ram_is_small(package: Path) -> None:
+    shown = json.loads(succeeded(stapes("size", package, "--target", "mps3-an547", "--json")))
+    assert shown["ram_bytes"] <= MOST_RAM_BYTES[package.name]
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from benchmarks.speech import groups
 from benchmarks.transcription import SUBJECTS, Subject
 from codegen import calibration
 from codegen.models import load_float_model
+from codegen.ptq.methods import omniquant
 from codegen.ptq.recipe import METHODS, Recipe, methods_with
 from codegen.registry import plugins
 from tests.unit._encoder_decoder import Steps, decibels
@@ -22,8 +23,9 @@ SECOND = 16000
 
 @pytest.mark.slow
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.checkpoint)
-def test_the_function_stays(subject: Subject) -> None:
+def test_the_function_stays(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each transform by itself, and of all of them one behind the other."""
+    monkeypatch.setattr(omniquant, "LET_STEPS", 8)
     model = load_float_model(checkpoint(subject.checkpoint), subject.window_s * SECOND)
     first, *others = (said.samples() for said in groups()["calibration"][:3])
     steps = Steps(model, first)

@@ -28,7 +28,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(source, copy / name)
     page = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
     files = _FILE.findall(page)
-    assert len(files) == 7
+    assert len(files) == 8
     for path, text in files:
         assert not (copy / path).exists(), f"{path} exists: the page needs another example"
         (copy / path).write_text(text, encoding="utf-8")
@@ -82,6 +82,11 @@ def test_a_target(tree: Path) -> None:
 def test_a_method(tree: Path) -> None:
     arguments = ("-m", "pytest", "-p", "no:cacheprovider", "-k", "power_of_two", "tests/property")
     assert re.search(r"\b13 passed", _python(tree, *arguments))
+
+
+def test_a_way_to_choose_ranges(tree: Path) -> None:
+    arguments = ("-m", "pytest", "-p", "no:cacheprovider", "-k", "nine_tenths", "tests/property")
+    assert re.search(r"\b2 passed", _python(tree, *arguments))
 
 
 def test_a_command(tree: Path) -> None:

@@ -41,7 +41,7 @@ ALSO = {
     "calibration": ROOMS,
     "encoder_decoder": ROOMS | {"calibration"},
     "measure": ROOMS | {"encoder_decoder"},
-    "pipeline": ROOMS | {"emit", "encoder_decoder", "lower", "measure"},
+    "pipeline": ROOMS | {"calibration", "emit", "encoder_decoder", "lower", "measure"},
     "native": ROOMS | {"emit", "measure", "pipeline"},
     "build": ROOMS | {"emit", "measure", "pipeline"},
     "cli": ROOMS | {"analyze", "build", "emit", "lower", "measure", "native", "pipeline"},

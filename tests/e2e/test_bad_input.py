@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -325,9 +328,6 @@ def test_a_reader_that_goes_away_is_no_failure() -> None:
 
 
 def test_interrupting_says_so_and_leaves_nothing(tmp_path: Path) -> None:
-    import signal
-    import time
-
     process = subprocess.Popen(
         [sys.executable, "-c", _SLOW, str(MICRO_SPEECH), str(tmp_path / "p")],
         cwd=ROOT,
@@ -344,6 +344,46 @@ def test_interrupting_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     assert errors == "stapes: interrupted\n"
     assert_empty(tmp_path)
 
+
+@pytest.mark.slow
+def test_interrupting_quantize_leaves_what_was_there(
+    tmp_path: Path, package: Path, checkpoint: Path, manifest: Path
+) -> None:
+    before = shutil.copytree(package, tmp_path / "p")
+    expected = {path.name: path.read_bytes() for path in before.iterdir()}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SLOW_QUANTIZE, str(checkpoint), str(manifest), str(before)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "stapes: interrupted"
+    assert {path.name: path.read_bytes() for path in before.iterdir()} == expected
+    assert_empty(tmp_path, "p")
+
+
+#: `stapes quantize --force` that stops before its last rename.
+_SLOW_QUANTIZE = """
+import pathlib, signal, sys, time
+from codegen.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+rename = pathlib.Path.rename
+def wait(self, target):
+    if self.name == "new":
+        print("here", flush=True)
+        time.sleep(60)
+    return rename(self, target)
+pathlib.Path.rename = wait
+source, manifest, output = sys.argv[1:]
+arguments = ["--calibration", manifest, "-o", output, "--force", "--mode", "static16"]
+sys.exit(main(["quantize", source, *arguments]))
+"""
 
 #: `stapes emit` that stops before its last rename.
 _SLOW = """

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from tests.e2e._stapes import MODELS, stapes, succeeded
+from tests.e2e._stapes import MODELS, complained, stapes, succeeded
 
 MICRO_SPEECH = MODELS / "micro_speech_quantized.tflite"
 
@@ -74,7 +75,17 @@ def test_sizes_sum_to_the_regions_totals() -> None:
 def test_plan_shows_the_bound() -> None:
     shown = json.loads(succeeded(stapes("plan", MICRO_SPEECH, "-t", "mps3-an547", "--json")))
     assert shown["lower_bound_bytes"] <= sum(shown["arena_bytes"].values())
+    assert shown["any_order_bytes"] == shown["lower_bound_bytes"]
     assert "lower bound" in succeeded(stapes("plan", MICRO_SPEECH, "-t", "mps3-an547"))
+
+
+def test_plan_draws_a_map_or_says_why_not(tmp_path: Path) -> None:
+    drawn = tmp_path / "map.svg"
+    arguments = ("plan", MICRO_SPEECH, "-t", "mps3-an547", "--map")
+    succeeded(stapes(*arguments, drawn))
+    assert ElementTree.parse(drawn).getroot().tag.endswith("svg")
+    assert list(tmp_path.iterdir()) == [drawn]
+    complained(stapes(*arguments, tmp_path / "nowhere" / "map.svg"), "its folder does not exist")
 
 
 @pytest.mark.parametrize("target", ["host", "mps3-an547"])

@@ -15,8 +15,8 @@ import pytest
 from codegen.graph import Graph, Quantization, Tensor
 from codegen.lower import lower
 from codegen.models import load_float_model
+from codegen.ptq.adapted import adapted
 from codegen.ptq.calibrate import calibrate
-from codegen.ptq.ranges import adapted
 from codegen.ptq.recipe import Recipe
 from codegen.tflite.convert import convert
 from codegen.tflite.quantize import quantize_ranges

@@ -84,6 +84,38 @@ def test_the_searched_scale_never_errs_more_than_plain_rounding(bits: int, block
     assert bits == 8 or better > 100, "with fewer bits clipping pays"
 
 
+def _powers(weight: np.ndarray, integers: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Sum of |error|^0.7 of each block, which hqq makes small."""
+    blocks = weight.reshape(*scales.shape, -1)
+    exact = integers.reshape(blocks.shape) * scales[..., None] - blocks
+    sizes = np.abs(exact.astype(np.float32))
+    return np.asarray(np.power(sizes, np.float32(0.7)).sum(-1, dtype=np.float64))
+
+
+@pytest.mark.parametrize(("bits", "block_size"), FORMS)
+def test_hqq_never_errs_more_than_rounding(bits: int, block_size: int) -> None:
+    methods = plugins(METHODS)
+    ratios = []
+    for seed in range(8):
+        weight = _weights(seed)
+        error = _powers(weight, *methods["hqq"].quantize(weight, bits, block_size))
+        for baseline in ("round", "round_mse"):
+            plain = _powers(weight, *methods[baseline].quantize(weight, bits, block_size))
+            assert (error <= plain).all()
+            ratios.append((error / np.maximum(plain, 1e-30))[plain > 0].mean())
+    assert np.median(ratios) < (0.99 if bits == 8 else 0.9)
+
+
+def test_hqq_passes_over_what_is_far_off() -> None:
+    """Nine weights in steps of 1, and one between: the grid stays the nine's."""
+    weight = np.array([[0, 1, -1, 2, -2, 3, -3, 4, -4, 8.6]], np.float32)
+    integers, scales = plugins(METHODS)["hqq"].quantize(weight, 4, 0)
+    assert abs(scales[0, 0] - 1) < 0.01
+    assert integers[0].tolist() == [0, 1, -1, 2, -2, 3, -3, 4, -4, 7]
+    _, squares = plugins(METHODS)["round_mse"].quantize(weight, 4, 0)
+    assert squares[0, 0] > 1.03
+
+
 @pytest.mark.parametrize("block_size", [0, 32])
 @pytest.mark.parametrize("bits", NARROW)
 def test_the_search_goes_as_far_as_pays(bits: int, block_size: int) -> None:
@@ -136,7 +168,9 @@ def _outputs_error(
 
 
 @pytest.mark.parametrize(("bits", "block_size"), FORMS)
-@pytest.mark.parametrize(("name", "median"), [("gptq", 0.5), ("round_output", 0.97)])
+@pytest.mark.parametrize(
+    ("name", "median"), [("gptq", 0.5), ("omniquant", 0.97), ("round_output", 0.97)]
+)
 def test_outputs_never_err_more_than_those_of_rounding(
     name: str, median: float, bits: int, block_size: int
 ) -> None:
@@ -157,6 +191,24 @@ def test_outputs_never_err_more_than_those_of_rounding(
             assert (error <= plain * (1 + 1e-9)).all()
             ratios.append(error.sum() / plain.sum())
     assert np.median(ratios) < median
+
+
+@pytest.mark.parametrize(("bits", "block_size"), FORMS)
+def test_learned_clipping_never_errs_more_than_what_it_begins_with(
+    bits: int, block_size: int
+) -> None:
+    methods, less = plugins(METHODS), 0
+    for seed in range(4):
+        weight, moments = _weights(seed), _moments(_weights(seed).shape[1], seed, 64)
+        before, after = (
+            _outputs_error(
+                weight, moments, methods[name].quantize(weight, bits, block_size, moments)
+            )
+            for name in ("round_output", "omniquant")
+        )
+        assert (after <= before * (1 + 1e-9)).all()
+        less += int((after < before).sum())
+    assert less > 0
 
 
 WITH_MOMENTS = [n for n, m in plugins(METHODS).items() if getattr(m, "NEEDS_MOMENTS", False)]

@@ -23,6 +23,7 @@ from codegen.models import load_model
 from codegen.models._graphs import INT16_SCOPES
 from codegen.native import native_engine
 from codegen.package import SpeechPackage, load_package, save_package
+from codegen.ptq.ranges import percentile
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.target import load_target
 from codegen.tflite.read import read
@@ -270,6 +271,20 @@ def test_static8_leaves_to_int16_what_the_family_says(package8: SpeechPackage) -
         ("decoder/output_1", "int8"),
     ):
         assert types[name] == dtype, name
+
+
+def test_ranges_are_chosen_and_wires_share_them(
+    folder: Path, package8: SpeechPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder reads keys at each step, the cross graph makes them once."""
+    monkeypatch.setattr(percentile, "SHARE", 0.05)
+    recipe = Recipe("static8", ranges="percentile")
+    made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+    assert made.recipe["ranges"] == "percentile"
+    assert "ranges" not in package8.recipe
+    encoder_decoder.read_graphs(made)  # raises where the ends of a wire differ
+    assert all(a.data != b.data for a, b in zip(made.graphs, package8.graphs, strict=True))
+    assert recognizer(made, "reference")()(noise(1, 16000))
 
 
 def test_static8_caches_bytes_and_decides_on_int16(package8: SpeechPackage) -> None:

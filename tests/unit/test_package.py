@@ -104,6 +104,28 @@ def test_a_failed_replacement_keeps_the_old(folder: Path, monkeypatch: pytest.Mo
     assert load_package(folder).name == "commands"
 
 
+@pytest.mark.parametrize("stage", ["old", "new"])
+def test_an_interrupted_replacement_keeps_the_old(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """Behind the first of two renames, and in front of the second."""
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name == "new" and stage == "new":
+            raise KeyboardInterrupt
+        made = rename(self, target)
+        if target.name == "old" and stage == "old":
+            raise KeyboardInterrupt
+        return made
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_package(dataclasses.replace(PACKAGE, name="other"), folder, overwrite=True)
+    assert load_package(folder).name == "commands"
+    assert list(folder.parent.iterdir()) == [folder]
+
+
 def _edit(folder: Path, path: str, value: Any) -> None:
     manifest = json.loads((folder / "package.json").read_text())
     *parents, last = path.split(".")

@@ -16,7 +16,7 @@ from codegen.models.ctc import CtcConfig, folded, network
 from codegen.ptq.calibrate import calibrate
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite.convert import convert, named
-from codegen.tflite.quantize import check_integer, quantize
+from codegen.tflite.quantize import activation_bits, check_integer, quantize
 from codegen.tflite.read import read
 from codegen.tflite.write import write
 
@@ -153,6 +153,10 @@ def test_bad_samples_are_named(exported: bytes) -> None:
         quantize(exported, [{"input": np.zeros((2, 3))}], recipe)
     with pytest.raises(UserError, match="only finite values"):
         quantize(exported, [{"input": np.full(_SHAPE, np.nan)}], recipe)
+    (late,) = _samples(1, seed=2)
+    late["input"][0, 3] = np.nan
+    with pytest.raises(UserError, match="only finite values"):
+        quantize(exported, [*_samples(2), late], recipe)
 
 
 def test_ranges_cover_every_sample(exported: bytes) -> None:
@@ -167,6 +171,34 @@ def test_ranges_cover_every_sample(exported: bytes) -> None:
         min(float(o.min()) for o in outputs),
         max(float(o.max()) for o in outputs),
     )
+
+
+@pytest.mark.parametrize(("ranges", "share"), [("percentile", 0.03), ("mse", 1)])
+def test_ranges_are_chosen_as_the_recipe_says(exported: bytes, ranges: str, share: float) -> None:
+    samples = list(_samples(20))
+    samples[1]["input"][0, 7, 0, 3] = 400
+    recipe = Recipe("static8", ranges=ranges)
+    plain, made, again = (
+        quantize(exported, samples, each) for each in (Recipe("static8"), recipe, recipe)
+    )
+    assert made == again
+    scales = []
+    for data in (plain, made):
+        (graph,) = read(data)
+        quantization = graph.tensors[graph.inputs[0]].quantization
+        assert quantization is not None
+        scales.append(quantization.scale)
+    assert scales[1] < share * scales[0]
+    assert ranges == "mse" or _snr_db(exported, made) > _snr_db(exported, plain) + 5
+
+
+def test_a_tensor_has_the_bits_of_who_reads_it_in_the_fewest() -> None:
+    names = ("x", "w", "y", "z")
+    tensors = tuple(Tensor(name, (1, 2), "float32") for name in names)
+    first = Operator(0, "FULLY_CONNECTED", (0, 1, -1), (2,))
+    graph = Graph("g", tensors, (first, Operator(1, "RELU", (2,), (3,))), (0,), (3,))
+    recipe = Recipe("static8", rules=(Rule("g/y", "static16"),))
+    assert activation_bits(graph, recipe, "g/") == {"x": 16, "w": 16, "y": 8, "z": 8}
 
 
 def _one(kind: str, quantization: Quantization | None, dtype: str) -> Graph:

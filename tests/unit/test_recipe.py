@@ -51,11 +51,13 @@ def _unchanged(model: object, observed: object, recipe: object) -> object:
 
 @pytest.fixture
 def _with_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two transforms more, "still" and "blind", of which only the first looks at recordings."""
+    """Transforms more: "still" alone looks at recordings, "both" rounds as well."""
     methods = plugins(METHODS)
     monkeypatch.setitem(methods, "still", SimpleNamespace(transform=_unchanged))
     blind = SimpleNamespace(transform=_unchanged, NEEDS_OBSERVATIONS=False)
     monkeypatch.setitem(methods, "blind", blind)
+    both = SimpleNamespace(**vars(blind), quantize=methods["round"].quantize)
+    monkeypatch.setitem(methods, "both", both)
 
 
 @pytest.mark.usefixtures("_with_transforms")
@@ -69,8 +71,25 @@ def test_transforms_come_before_one_method_that_rounds() -> None:
         "round",
     )
     for wrong in (("gptq", "still"), ("still", "round", "gptq"), ("still", "nearest")):
-        with pytest.raises(UserError, match=r"any of .*still.*, then at most one of gptq, round"):
+        with pytest.raises(UserError, match=r"any of .*still.*, then at most one of .*gptq"):
             Recipe(methods=wrong)
+
+
+@pytest.mark.usefixtures("_with_transforms")
+@pytest.mark.parametrize(
+    ("methods", "transforms", "rounding"),
+    [
+        (("both",), ("both",), "both"),
+        (("still", "both"), ("still", "both"), "both"),
+        (("both", "gptq"), ("both",), "gptq"),
+        (("both", "still"), ("both", "still"), "round"),
+    ],
+)
+def test_a_method_of_both_kinds_rounds_where_it_is_the_last(
+    methods: tuple[str, ...], transforms: tuple[str, ...], rounding: str
+) -> None:
+    recipe = Recipe("dynamic8", methods=methods)
+    assert (recipe.transforms, recipe.method) == (transforms, rounding)
 
 
 @pytest.mark.usefixtures("_with_transforms")
@@ -104,7 +123,7 @@ def test_a_rule_that_matches_nothing_is_an_error() -> None:
         ("weight_bits = true", "weight_bits = true; supported is 8 or 4 or 3 or 2"),
         ("weight_bits = 8.0", r"weight_bits = 8\.0; supported is 8 or 4 or 3 or 2"),
         ("block_size = 16", "block_size = 16; supported is 0 or 32 or 64 or 128"),
-        ('methods = ["nearest"]', r'methods = \["nearest"\]; supported is .*at most one of gptq'),
+        ('methods = ["nearest"]', r'methods = \["nearest"\]; supported is .*at most one of gptq, '),
         ('methods = ["round", "round_mse"]', "supported is"),
         (
             'mode = "dynamic8"\n[[rules]]\nscope = "a"\nmode = "static8"',
@@ -115,6 +134,9 @@ def test_a_rule_that_matches_nothing_is_an_error() -> None:
             "only static8 and static16",
         ),
         ('methods = "gptq"', "list of names"),
+        ('ranges = "max"', 'ranges = "max"; supported is "minmax" or "mse" or "percentile"'),
+        ("ranges = 3", "ranges = 3; supported is"),
+        ('mode = "dynamic8"\nranges = "mse"', 'ranges = "mse" with mode = "dynamic8", where each'),
         ("rules = 3", "tables"),
         ("rules = [3]", "tables"),
         ('[[rules]]\nmode = "static8"', "lacks its scope"),
@@ -147,10 +169,23 @@ def test_options_make_a_recipe_or_leave_it_to_a_file(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text('mode = "dynamic8"', encoding="utf-8")
     assert pipeline.find_recipe(None, path) == Recipe("dynamic8")
-    for given in (("static8",), (None, 8), (None, None, 32), (None, None, None, ["round"])):
+    ranged = pipeline.find_recipe("static16", None, ranges="mse")
+    assert ranged == Recipe("static16", ranges="mse")
+    nothing = (None, None, None)
+    for given in (("static8",), (None, 8), (None, None, 32), (*nothing, ["round"])):
         mode, *others = given
         with pytest.raises(UserError, match="already; leave out --"):
             pipeline.find_recipe(mode, path, *others)
+    with pytest.raises(UserError, match="already; leave out --ranges"):
+        pipeline.find_recipe(None, path, ranges="mse")
+
+
+def test_ranges_are_named_where_they_are_not_the_default() -> None:
+    assert "ranges" not in Recipe().as_dict()
+    recipe = recipe_from({"mode": "static16", "ranges": "percentile"})
+    assert recipe.as_dict()["ranges"] == "percentile"
+    assert recipe_from(recipe.as_dict()) == recipe
+    assert recipe_from({"ranges": "minmax", "mode": "dynamic8"}) == Recipe("dynamic8")
 
 
 def test_dynamic8_leaves_a_manifest_alone() -> None:

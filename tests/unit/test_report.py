@@ -12,9 +12,9 @@ import pytest
 from codegen.memory.plan import plan
 from codegen.memory_plan import Footprint, FootprintRow
 from codegen.program import Buffer, Program, Step
-from codegen.report.data import build_data, to_json
+from codegen.report.data import build_data, plan_report_data, to_json
 from codegen.report.html import build_html
-from codegen.report.memory_map import live_bytes, memory_map_svg
+from codegen.report.memory_map import live_bytes, memory_map_svg, memory_maps_svg, of_region
 from codegen.report.text import build_view, footprint_view, plan_view, to_text
 from codegen.report.types import Accuracy, BuildReport, FileRow, WerRow
 from codegen.target import Region, Target
@@ -94,6 +94,7 @@ def test_plan_text_lists_every_placement_with_its_steps() -> None:
     assert any(line.endswith("in-0 input input_0") for line in lines)
     assert any(line.endswith("0 scratch one scratch") for line in lines)
     assert any(line.endswith("1-out output y") for line in lines)
+    assert "arena: 224 bytes, 224 live in step 0" in lines
 
 
 def test_text_takes_names_literally_and_on_one_line() -> None:
@@ -152,3 +153,38 @@ def test_map_draws_every_placement_to_scale() -> None:
 
 def test_live_bytes_peak_at_the_lower_bound() -> None:
     assert live_bytes(program(), report().plan, 0) == [64, 64 + 128 + 32, 128 + 16, 16]
+
+
+def test_maps_of_a_file_draw_each_program_and_region_with_a_legend() -> None:
+    some = (program(), replace(program("q" + HOSTILE, HOSTILE), steps=program().steps * 200))
+    found = plan(some)
+    halves = [replace(p, region="b" if i % 2 else "a") for i, p in enumerate(found.placements[1])]
+    split = replace(
+        found,
+        placements=(tuple(replace(p, region="a") for p in found.placements[0]), tuple(halves)),
+        arena_bytes=(("a", found.total_bytes), ("b", found.total_bytes)),
+    )
+    svg = memory_maps_svg(some, split, HOSTILE)
+    assert svg == memory_maps_svg(some, split, HOSTILE)
+    stands_alone(svg)
+    root = ElementTree.fromstring(svg)
+    blocks = [e for e in root.iter() if e.get("class", "").startswith("block")]
+    assert len(blocks) == sum(map(len, split.placements))
+    width = float(root.get("width", ""))
+    assert width < 7 * 400 + 200
+    assert all(float(e.get("x", "")) + float(e.get("width", "")) <= width for e in blocks)
+    assert all(float(e.get("width", "")) >= 1 and e[0].text for e in blocks)
+    texts = [e.text for e in root.iter() if e.tag.endswith("text")]
+    headings = [text for text in texts if text and f"{found.total_bytes:,} bytes: " in text]
+    assert [heading[:1] for heading in headings] == ["a", "a", "b"]
+    assert {"activation", "input", "output", "scratch", "lower bound"} <= set(texts)
+
+
+def test_the_plan_as_json_says_what_lives_at_each_step_of_each_region() -> None:
+    data = plan_report_data([program()], report().plan)
+    (timeline,) = data["timelines"]
+    assert timeline["live_bytes"] == {"arena": [64, 224, 144, 16]}
+    assert [step["name"] for step in timeline["steps"]] == ["one", "two"]
+    assert data["lower_bound_bytes"] == max(timeline["live_bytes"]["arena"])
+    nothing = of_region(report().plan, "elsewhere")
+    assert (nothing.total_bytes, nothing.placements) == (0, ((),))

@@ -32,7 +32,7 @@ def _row(label: str, *texts: str) -> Row:
 
 def test_rows_of_accuracy() -> None:
     floats = _row("fp32, 5 s", "lights on", "five five")
-    lines = accuracy("M", floats, floats, [_row("static16", "light on", "55")])
+    lines = accuracy("M", [floats], floats, [_row("static16", "light on", "55")])
     assert lines[0] == "## Word error rate of M"
     rows = [line.split(" | ") for line in lines if line.startswith("| ")]
     # "five five" is one word, 55, to the normalizer, and two as they are said

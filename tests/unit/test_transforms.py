@@ -15,7 +15,7 @@ from codegen import calibration, pipeline
 from codegen.evaluate.greedy import detokenized, greedy_tokens, most_steps
 from codegen.measure import recognizer
 from codegen.models import SpeechModel, load_model
-from codegen.ptq.methods import _equivalent
+from codegen.ptq.methods import _equivalent, awq, omniquant
 from codegen.ptq.observe import Observations
 from codegen.ptq.recipe import METHODS, Recipe, Rule, methods_with
 from codegen.registry import plugins
@@ -33,7 +33,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 RECORDINGS = [noise(seed, 16000 * (seed + 1)) for seed in range(2)]
-SEARCHING = ("awq", "outlier_suppression", "smoothquant")
+SEARCHING = ("awq", "omniquant", "outlier_suppression", "smoothquant")
 FAMILIES: dict[str, Callable[[Path], Any]] = {
     "moonshine": lambda folder: save_tiny_moonshine(folder, hidden_size=32, intermediate_size=64),
     "whisper": lambda folder: save_tiny_whisper(
@@ -43,6 +43,13 @@ FAMILIES: dict[str, Callable[[Path], Any]] = {
 
 Subject = tuple[SpeechModel, Observations]
 Found = list[tuple[_equivalent.Group, _equivalent.Change]]
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is learned is learned in few steps."""
+    monkeypatch.setattr(omniquant, "LET_STEPS", 8)
+    monkeypatch.setattr(omniquant, "LWC_STEPS", 2)
 
 
 def _with_outliers(tensors: dict[str, np.ndarray]) -> None:
@@ -148,6 +155,38 @@ def test_the_error_that_is_searched_is_the_models(
             power = np.square(heard @ subject[0].module(path).weight.numpy().T)
             total += np.square(exact - rows @ weight.T).sum() / power.sum()
         assert total == pytest.approx(group.error(change, "round"), rel=0.02)
+
+
+@pytest.mark.parametrize("mode", ["dynamic8", "static8", "static16"])
+def test_descent_lessens_the_loss(
+    subject: Subject, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all groups together, with or without shifts, from where awq leaves them."""
+    import torch
+
+    monkeypatch.setattr(omniquant, "LET_STEPS", 30)
+    recipe, losses = Recipe(mode, 4, 32 if mode == "dynamic8" else 0), []
+    for number, (_, group) in enumerate(_equivalent.norm_groups(*subject, recipe)):
+        rows, shifting = subject[1][group.readers[0]].rows, number % 2 == 0
+        start = min(awq.candidates(group), key=lambda each: group.error(each, "round"))
+        change = omniquant.learned(group, rows, start, shifting)
+        assert shifting or not change.shifts.any()
+        for each in (start, change):
+            values = torch.from_numpy(each.scales), torch.from_numpy(each.shifts)
+            losses.append(float(omniquant.Loss(group, rows, each)(*values).detach()))
+    assert sum(losses[1::2]) < 0.95 * sum(losses[::2])
+
+
+def test_the_noise_of_rounding_is_that_of_rows() -> None:
+    """A twelfth of a squared step is what rounding adds, in the mean."""
+    import torch
+
+    rows = np.random.default_rng(5).normal(1, 2, (300, 200)).astype(np.float32)
+    for mode in ("dynamic8", "static8", "static16"):
+        added = np.square(_equivalent.rounded_rows(rows, mode) - rows).mean()
+        assert float(omniquant.noise(torch.from_numpy(rows), mode)) == pytest.approx(
+            added, rel=0.05
+        )
 
 
 def test_moments_follow_a_change(subject: Subject) -> None:

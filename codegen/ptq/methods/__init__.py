@@ -15,4 +15,6 @@ float function, with modules of its own, whose weights round better; the given o
 `observed` is what recordings do to the linear layers of that very model (observe.py), so that each
 transform sees the work of those before it; `recipe` says what the weights will be rounded to. One
 with NEEDS_OBSERVATIONS = False takes no recordings and is given NO_OBSERVATIONS.
+
+A file with both functions transforms wherever a recipe lists it, and rounds where it is the last.
 """

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from codegen.errors import StapesError
 
 Floats = NDArray[np.float32]
-_LIMITS = {8: (-127, 127), 4: (-8, 7), 3: (-4, 3), 2: (-2, 1)}
+#: The least and the largest integer by bits.
+LIMITS = {8: (-127, 127), 4: (-8, 7), 3: (-4, 3), 2: (-2, 1)}
 #: The largest number that is a bfloat16 and a float16.
 _LARGEST = np.float32(65280)
 
@@ -40,7 +41,7 @@ def widest(values: Floats, bits: int) -> Floats:
     >>> widest(np.float32([[[-8, 7, 0]]]), 4), widest(np.float32([[[-254, 7, 0]]]), 8)
     (array([[1.]], dtype=float32), array([[2.]], dtype=float32))
     """
-    low, high = _LIMITS[bits]
+    low, high = LIMITS[bits]
     above = values.max(axis=-1) / np.float32(high)
     below = values.min(axis=-1) / np.float32(low)
     result: Floats = np.maximum(np.maximum(above, below), np.float32(0))
@@ -67,6 +68,6 @@ def stored(scales: Floats, block_size: int) -> Floats:
 
 def rounded(values: Floats, scales: Floats, bits: int) -> Floats:
     """Blocks (out, blocks, values) as whole numbers, to the nearest, ties to even."""
-    low, high = _LIMITS[bits]
+    low, high = LIMITS[bits]
     result: Floats = np.clip(np.rint(values / scales[..., None]), low, high)
     return result

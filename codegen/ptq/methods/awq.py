@@ -45,19 +45,18 @@ def transform(model: SpeechModel, observed: Observations, recipe: Recipe) -> Spe
     """The model with weights of important channels scaled up."""
     made = model.copied()
     for norm, group in _equivalent.norm_groups(model, observed, recipe):
-        _equivalent.change_norm(made, norm, group.readers, _searched(group))
+        _equivalent.change_norm(made, norm, group.readers, group.best(candidates(group)))
     for source, reader in (*model.mixes.items(), *model.gated.items()):
         group = _equivalent.Group.of(model, (reader,), observed, recipe)
-        _equivalent.change_linear(made, source, reader, _searched(group))
+        _equivalent.change_linear(made, source, reader, group.best(candidates(group)))
     return made
 
 
-def _searched(group: _equivalent.Group) -> _equivalent.Change:
+def candidates(group: _equivalent.Group) -> list[_equivalent.Change]:
+    """Step 2's scales, none where nothing was heard."""
     means = group.seen.magnitude
     if not means.any():
-        return group.unchanged
+        return []
     means = np.maximum(means, _LEAST * means.max())
     powers = [means**a for a in _EXPONENTS]
-    return group.best(
-        [_equivalent.Change.scaling(each / np.sqrt(each.max() * each.min())) for each in powers]
-    )
+    return [_equivalent.Change.scaling(each / np.sqrt(each.max() * each.min())) for each in powers]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from codegen.graph import Graph, Operator, Tensor
-from codegen.ptq.ranges import adapted
+from codegen.ptq.adapted import adapted
 
 
 def _graph(*kinds: str, outputs: tuple[int, ...] = ()) -> Graph:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codegen.graph import Graph
-from codegen.ptq.calibrate import Range
+from codegen.ptq.histogram import Range
 
 #: gelu(-6) is -6e-9.
 GELU_FLAT = -6.0

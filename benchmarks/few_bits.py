@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures recipes of few bits for docs/results.md, and writes it.
+
+python -m benchmarks.few_bits [--work build/results-models] [--page docs/results.md] [--only TEXT]
+    [--without-qemu]
+
+Each is what did best on the development set of the methods in benchmarks/methods.py; the
+generated C is measured on the evaluation's. As benchmarks.transcription it goes on where it was
+interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks import page
+from benchmarks.heard import Corpora
+from benchmarks.speech import EVALUATION_VOICES
+from benchmarks.transcription import (
+    HUMAN,
+    SUBJECTS,
+    Recipes,
+    Row,
+    Subject,
+    accuracy,
+    made,
+    measured,
+    memory,
+)
+from benchmarks.wired_bits import bits_section
+
+MOONSHINE, WHISPER = SUBJECTS
+WHISPER_BASE = Subject("Whisper base", "whisper-base", 10, "30 s", 1, "en")
+_DYNAMIC = {"mode": "dynamic8"}
+_INT4 = {**_DYNAMIC, "weight_bits": 4}
+_INT4_BLOCKS = {**_INT4, "block_size": 32}
+_INT3_BLOCKS = {**_INT4_BLOCKS, "weight_bits": 3}
+_INT2_BLOCKS = {**_INT4_BLOCKS, "weight_bits": 2}
+_EVERYWHERE = {
+    **_INT4_BLOCKS,
+    "rules": [{"scope": "decoder/head", "weight_bits": 4, "block_size": 32}],
+}
+RECIPES: Mapping[Subject, Recipes] = {
+    MOONSHINE: {
+        "int4": {**_INT4, "methods": ["gptq"]},
+        "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["gptq"]},
+        "int4 everywhere, blocks of 32": {**_EVERYWHERE, "methods": ["gptq"]},
+        "int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]},
+        "int2, blocks of 32": {**_INT2_BLOCKS, "methods": ["gptq"]},
+        "static16, int4": {"mode": "static16", "weight_bits": 4, "methods": ["gptq"]},
+    },
+    WHISPER: {
+        "int4": {**_INT4, "methods": ["quarot", "rsq"]},
+        "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["gptq"]},
+        "int4 everywhere, blocks of 32": {**_EVERYWHERE, "methods": ["gptq"]},
+        "int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]},
+        "int2, blocks of 32": {**_INT2_BLOCKS, "methods": ["gptq"]},
+        "static16, int4": {"mode": "static16", "weight_bits": 4, "methods": ["gptq"]},
+    },
+    WHISPER_BASE: {"int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]}},
+}
+#: Those that are compared bit by bit on the emulated Cortex-M55, of Moonshine.
+IN_BITS = ("int4", "int3, blocks of 32")
+
+
+def sections(subject: Subject, corpora: Corpora, qemu: bool) -> list[list[str]]:
+    """All that is said of a subject's recipes."""
+    title, recipes = f"{subject.title}, few bits", RECIPES[subject]
+    # as benchmarks/methods.py calls them, whose packages are taken where they are there
+    named = {f"{label}, {', '.join(r['methods'])}": r for label, r in recipes.items()}
+    found = []
+    for label in named:
+        print(f"measuring: {title}, {label}", flush=True)
+        found.append(measured(subject, label, corpora, named))
+    plain = made(subject, "dynamic8, int8", corpora)
+    floats = Row(
+        f"fp32, {subject.window_s} s",
+        *(corpora.floats(plain, names) for names in (EVALUATION_VOICES, HUMAN)),
+    )
+    rows = [one.row for one in found]
+    pairs = zip(recipes, found, strict=True)
+    compared = {one.row.label: one.package for label, one in pairs if label in IN_BITS}
+    return [
+        accuracy(title, [], floats, rows),
+        memory(title, subject.window_s, found),
+        *([bits_section(title, compared, corpora, subject.on_qemu)] if qemu else []),
+    ]
+
+
+def main() -> None:
+    """Measure and write the page's sections."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--work", type=Path, default=Path("build/results-models"))
+    parser.add_argument("--page", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--only", default="", help="models whose names have this")
+    parser.add_argument("--without-qemu", action="store_true", help="leave the bits' section")
+    given = parser.parse_args()
+    corpora = Corpora(given.work)
+    for subject in RECIPES:
+        if given.only.lower() in subject.title.lower():
+            qemu = not given.without_qemu and subject is MOONSHINE
+            page.write(given.page, sections(subject, corpora, qemu))
+
+
+if __name__ == "__main__":
+    main()
