@@ -49,7 +49,7 @@ class RowScales:
             if self.block_size:
                 scales = (scales.astype(np.uint32) << 16).view(np.float32)
             scales = scales.reshape(len(values), -1, 1)
-            floats = values.astype(np.float32).reshape(*scales.shape[:2], -1) * scales
+            floats: np.ndarray = values.astype(np.float32).reshape(*scales.shape[:2], -1) * scales
             return floats.reshape(values.shape)
         wide = values.astype(np.int64)
         wide *= self.factors[:, None]

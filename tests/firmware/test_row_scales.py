@@ -57,8 +57,8 @@ def _written(program: Path, scales: RowScales, values: np.ndarray, bits: int = 8
     """What the C makes of `values` (entries, width), which take so many bits."""
     rows, factors = packed(values, bits), scales.factors.tobytes()
     entries, width = values.shape
-    command = (width, scales.value_bytes, scales.shift, scales.zero_point, entries)
-    command += (rows.shape[1], bits, scales.block_size, len(factors))
+    command = [width, scales.value_bytes, scales.shift, scales.zero_point, entries]
+    command += [rows.shape[1], bits, scales.block_size, len(factors)]
     sent = struct.pack("<9i", *command) + rows.tobytes() + factors
     done = subprocess.run([program], input=sent, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
