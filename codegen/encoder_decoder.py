@@ -80,8 +80,8 @@ def quantize(
     Every tensor gets the range of its values while the float graphs transcribe the recordings;
     tensors that are wired together get one range, so one scale. The recipe's transforms come first,
     and the package's float graphs are theirs. dynamic8 needs no recordings unless a method looks at
-    inputs. The head keeps int8 weights unless a rule says otherwise. Raises UserError for a rule of
-    the recipe that matches nothing.
+    inputs. The head, which is the embedding, keeps int8 weights unless a rule says otherwise.
+    Raises UserError for a rule of the recipe that matches nothing.
     """
     from codegen.ptq.calibrate import NO_MOMENTS
     from codegen.ptq.recipe import DYNAMIC
@@ -216,14 +216,14 @@ def _assembled(model: SpeechModel, package: SpeechPackage, method: str) -> Speec
 
     first, step = package.graphs[0], package.graphs[-1]
     pcm = next(iter(ports(read(first.data)[0], first.inputs, first.outputs)[0].values()))
-    last = read(step.data)[0]
+    last, floats = read(step.data)[0], read(step.float_data or step.data)[0]
     taken, _ = ports(last, step.inputs, step.outputs)
     masked = attended = np.int16(0)
     if taken[MASK].quantization is not None:
         masked, attended = _quantized(np.array([model.decoding["float_masked"], 0.0]), taken[MASK])
     rule = {**model.decoding, "masked": int(masked), "attended": int(attended)}
     words = np.asarray(model.tables[BY_TOKEN], np.float32)
-    head = head_rows(last, last.outputs[step.outputs.index(LOGITS)], words)
+    head = head_rows(last, floats, step.outputs.index(LOGITS), words)
     made = replace(
         package,
         front_end=_fitted(model.front_end, pcm).to_dict(),
@@ -250,10 +250,10 @@ def _table(
     head: tuple[np.ndarray, np.ndarray] | None,
     method: str,
 ) -> Table:
-    """The rows in the type of the decoder's input, or int8 with a scale each.
+    """The rows in the type of the decoder's input, or int8 with a scale each or each block.
 
-    Rows by token are those of the head where it has any, so that one array is both. Where not,
-    they are int8 in front of a float input all the same.
+    Rows by token are those of the head where it has any, of as many bits, so that one array is
+    both. Where not, they are int8 in front of a float input all the same.
     """
     from codegen.ptq.recipe import METHODS
 

@@ -4,7 +4,8 @@
     graphs      each entry has "inputs" and "outputs" too: a name for each, in the file's order
     state       [{"name", "shape", "axis", "rows_from"}]
     tables      [{"name", "by", "file", "sha256", "float_file", "float_sha256", "dtype", "shape"}],
-                and "scales_file", "scales_sha256" where each row has a scale of its own
+                and "scales_file", "scales_sha256" where each row has a scale of its own, with
+                "block_size" too where so many values of a row have
     front_end   {"kind": "raw_pcm", "sample_rate_hz", "row_samples", "multiplier", "offset",
                 "shift"} or {"kind": "whisper_mel", "bands", "multiplier", "offset", "shift"}: see
                 the file of that name in frontend/
@@ -23,8 +24,12 @@ type, scale and zero point of the input of that name: a table's file holds (entr
 endian values, row by row, and `by` says whether the token that is fed or the number of the step
 chooses the row. Where there is a file of scales, a float32 a row, each positive and below 2^121,
 the values are int8, whatever the input's type, and value * scale is what they stand for:
-row_scales.py says how that becomes the input's integers or floats. A float file holds the same
-table in float32, for the float graphs; a float32 table needs none.
+row_scales.py says how that becomes the input's integers or floats. In front of floats, each
+`block_size` values of a row, 32, 64, 128 or 256, which divide it, may have a scale of their own:
+the file then holds (entries, blocks), float32 whose lower halves are 0. An int8 is a byte here,
+whatever values there are; in flash they take the least bits that hold them all, as weights do
+(docs/packing.md). A float file holds the same table in float32, for the float graphs; a float32
+table needs none.
 """
 
 from __future__ import annotations
@@ -47,6 +52,7 @@ MAX_STATE_VALUES = 1 << 28
 MAX_TABLE_BYTES = 1 << 30
 MAX_DIMENSIONS = 6
 _TABLE_TYPES = ("int8", "int16", "float32")
+_BLOCK_SIZES = (32, 64, 128, 256)
 
 #: The keys of a greedy decoding rule -> least and most of those that are whole numbers.
 #:
@@ -92,7 +98,10 @@ class StateBuffer:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows for a decoder's input: `floats` are what its `values` and `scales` were made of."""
+    """Rows for a decoder's input: `floats` are what its `values` and `scales` were made of.
+
+    Scales are float32 (entries,), or (entries, blocks).
+    """
 
     name: str
     by: str
@@ -118,6 +127,8 @@ class Table:
         stored = [("", ".bin", self.data), ("float_", ".float.bin", _float_data(self.floats))]
         if self.scales is not None:
             stored.append(("scales_", ".scales.bin", _float_data(self.scales)))
+            if self.scales.ndim == 2:
+                entry["block_size"] = self.values.shape[1] // self.scales.shape[1]
         for key, end, data in stored:
             entry[f"{key}file"] = entry[f"{key}sha256"] = None
             if data is not None:
@@ -186,7 +197,9 @@ def read_tables(check: Checker, value: Any, read_file: ReadFile) -> tuple[Table,
     tables = []
     for entry in check.list_of(value, "tables", 1, MAX_PORTS):
         scaled = isinstance(entry, dict) and "scales_file" in entry
-        check.keys(entry, keys + _SCALES_KEYS * scaled, "an entry of tables")
+        blocks = scaled and "block_size" in entry
+        wanted = keys + _SCALES_KEYS * scaled + ["block_size"] * blocks
+        check.keys(entry, wanted, "an entry of tables")
         name = check.plain_name(entry["name"], "a table's name")
         by, dtype = entry["by"], entry["dtype"]
         check.that(by in ("token", "position"), f"table {name} is by {by!r:.40}")
@@ -204,15 +217,28 @@ def read_tables(check: Checker, value: Any, read_file: ReadFile) -> tuple[Table,
         if scaled:
             check.that(dtype == "int8", f"table {name} has scales, which int8 alone may have")
             data = read_file(entry["scales_file"], entry["scales_sha256"], MAX_TABLE_BYTES)
-            scales = _array(check, name, data, "float32", shape[:1])
+            each = _blocks(check, name, entry["block_size"], shape) if blocks else shape[:1]
+            scales = _array(check, name, data, "float32", each)
             usable = bool(((scales > 0) & (scales < _SCALES_BELOW)).all())
             check.that(usable, f"table {name} has a scale that is not positive and below 2^121")
+            halves = not blocks or not (scales.view(np.uint32) & 0xFFFF).any()
+            check.that(halves, f"table {name} has a scale of a block that is no bfloat16")
         tables.append(Table(name, by, values, floats, scales))
     return tuple(tables)
 
 
 _SCALES_BELOW = np.float32(2**121)  # so that 127 times a scale, and -128 times it, are finite
 _SCALES_KEYS = ["scales_file", "scales_sha256"]
+
+
+def _blocks(check: Checker, name: str, size: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the scales of blocks of so many values of rows of `shape`."""
+    known = type(size) is int and size in _BLOCK_SIZES
+    allowed = ", ".join(map(str, _BLOCK_SIZES))
+    check.that(known, f"table {name} has blocks of {size!r:.40} values, supported are {allowed}")
+    problem = f"table {name} has rows of {shape[1]} values, which blocks of {size} do not divide"
+    check.that(shape[1] % size == 0, problem)
+    return shape[0], shape[1] // size
 
 
 def _shape(check: Checker, value: Any, what: str, most: int) -> tuple[int, ...]:

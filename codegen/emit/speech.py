@@ -41,13 +41,18 @@ class CtcDecoder:
 
 @dataclass(frozen=True, eq=False)
 class RowTable:
-    """Rows (entries, width) for input `input` of the last program, int8 where they have scales."""
+    """Rows (entries, row values) for input `input` of the last program.
+
+    Where there are scales, `values` hold `width` integers of `bits` a row, packed below 8 bits.
+    """
 
     name: str
     values: np.ndarray
     by_token: bool
     input: int
     scales: RowScales | None = None
+    width: int = 0
+    bits: int = 0
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:

@@ -32,7 +32,10 @@ class TableContext:
     row_bytes: int
     by_token: int
     target: Slot
+    row_values: int = 0
     value_bytes: int = 0
+    bits: int = 0
+    block_size: int = 0
     shift: int = 0
     zero_point: int = 0
 
@@ -154,7 +157,10 @@ def _row_table(symbol: str, table: RowTable, target: Slot, weights: Sequence[Dat
     return replace(
         plain,
         scales=_stored(f"{symbol}_scales", scales.factors, weights),
+        row_values=table.width,
         value_bytes=scales.value_bytes,
+        bits=table.bits,
+        block_size=scales.block_size,
         shift=scales.shift,
         zero_point=scales.zero_point,
     )

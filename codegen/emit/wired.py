@@ -11,10 +11,11 @@ from codegen.emit.speech import HISTORY, GreedyDecoder, RowState, RowTable, Spee
 from codegen.errors import UserError
 from codegen.frontend._kinds import FrontEnd
 from codegen.graph import Graph, Tensor
+from codegen.ops._weights import MATRIX_WIDTHS, least_bits, packed
 from codegen.package import SpeechPackage
 from codegen.program import Buffer, Program
 from codegen.row_scales import row_scales
-from codegen.wiring import LOGITS, MASK, StateBuffer
+from codegen.wiring import LOGITS, MASK, StateBuffer, Table
 
 
 def wire(
@@ -57,13 +58,7 @@ def wired_speech(
     inputs = _ports(step.inputs, last, last.inputs)
     logits = last.tensors[last.outputs[step.outputs.index(LOGITS)]]
     tables = tuple(
-        RowTable(
-            table.name,
-            table.values,
-            table.by == "token",
-            step.inputs.index(table.name),
-            None if table.scales is None else row_scales(table.scales, inputs[table.name]),
-        )
+        _row_table(table, inputs[table.name], step.inputs.index(table.name))
         for table in package.tables
     )
     return SpeechInputs(
@@ -89,6 +84,21 @@ def wired_speech(
             logit_bytes=_value_bytes(logits),
         ),
         front_end.sample_rate_hz,
+    )
+
+
+def _row_table(table: Table, tensor: Tensor, source: int) -> RowTable:
+    """Rows with scales are packed as a head's weights are, so that one array can be both."""
+    plain = RowTable(table.name, table.values, table.by == "token", source)
+    if table.scales is None:
+        return plain
+    bits = least_bits(table.values, MATRIX_WIDTHS)
+    return replace(
+        plain,
+        values=packed(table.values, bits),
+        scales=row_scales(table.scales, tensor),
+        width=table.values.shape[1],
+        bits=bits,
     )
 
 

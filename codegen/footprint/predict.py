@@ -37,7 +37,7 @@ _GRAPH_BYTES = 5 * _WORD
 _MODEL_BYTES = 6 * _WORD
 _SPEECH_BYTES = 20  # struct stapes_speech
 _CTC_BYTES = 32  # the structs that it points to, beside the front end's
-_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 148, 48, 40
+_GREEDY_BYTES, _ROW_TABLE_BYTES, _ROW_STATE_BYTES = 148, 60, 40
 _WEIGHTS_BYTES = 20  # struct stapes_weights
 
 #: A front end: the bytes of its struct, and its tables.

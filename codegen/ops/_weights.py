@@ -205,12 +205,19 @@ def packed_weights(graph: Graph, operator: Operator, bits: int, rows: int = 1) -
     """
     weights: Tensor = input_of(graph, operator, 1)
     assert weights.data is not None
+    return Constant("weights", packed(weights.data.reshape(rows, -1), bits).reshape(-1))
+
+
+def packed(values: np.ndarray, bits: int) -> np.ndarray:
+    """Rows of int8 `values` (rows, count) as the C reads them: (rows, bytes), uint8 below 8 bits.
+
+    >>> packed(np.array([[1, -1, 3], [0, -2, 0]], np.int8), 3).tolist()
+    [[249, 0], [48, 0]]
+    """
     if bits == 8:
-        return Constant("weights", weights.data.reshape(-1))
-    values = weights.data.reshape(rows, -1, 1).view(np.uint8)
-    fields = np.unpackbits(values, axis=2, count=bits, bitorder="little")
-    packed = np.packbits(fields.reshape(rows, -1), axis=1, bitorder="little")
-    return Constant("weights", packed.reshape(-1))
+        return values
+    fields = np.unpackbits(values[..., None].view(np.uint8), axis=2, count=bits, bitorder="little")
+    return np.packbits(fields.reshape(len(values), -1), axis=1, bitorder="little")
 
 
 def folded_bias(graph: Graph, operator: Operator) -> Constant:

@@ -13,6 +13,10 @@ ranges = "minmax"         # a file of ptq/ranges that chooses the ranges of inte
 [[rules]]                 # the last rule whose scope matches an operator's name wins
 scope = "blocks/0/.*"     # a regular expression that matches the whole name
 mode = "static16"
+
+[[rules]]
+scope = "decoder/output_0" # an encoder-decoder's head and embedding, int8 where no rule names them
+weight_bits = 4
 """
 
 from __future__ import annotations

@@ -90,6 +90,10 @@ def _check_step(package: SpeechPackage, taken: Ports, made: Ports, that: _That) 
             f"table {table.name} has rows of {width} {dtype}, the input {tensor.elements}"
             f" {tensor.dtype}",
         )
+        that(
+            table.scales is None or table.scales.ndim == 1 or dtype == "float32",
+            f"table {table.name} has scales of blocks, the input {dtype}, float32 is needed",
+        )
     mask = taken[MASK]
     dtype, scale, zero_point = _kind(mask)
     places = {buffer.shape[buffer.axis] for buffer in package.state}

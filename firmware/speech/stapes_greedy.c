@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "stapes/greedy.h"
+#include "stapes/packed.h"
 #include "stapes/speech.h"
 
 /* Whether the mean square of the recording is below the gate; no samples are silence too. */
@@ -42,29 +43,67 @@ static int32_t rescaled(const stapes_row_table *table, int32_t value, int32_t sc
     return (int32_t)(result > limit ? limit : result < -limit - 1 ? -limit - 1 : result);
 }
 
-/* target[i] = rows[row, i], or where there are scales (float)rows[row, i] * scales[row], or that
- * rescaled to integers. */
+/* What the integers of a row are multiplied with from `first` on, up to the block's end. */
+static float scale_of(const stapes_row_table *table, const void *scales, size_t row,
+                      uint32_t first) {
+    if (table->block_size == 0) {
+        return ((const float *)scales)[row];
+    }
+    const size_t blocks = table->row_values / table->block_size;
+    const uint16_t *const halves = (const uint16_t *)scales + row * blocks;
+    const uint32_t bits = (uint32_t)halves[first / table->block_size] << 16;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return scale;
+}
+
+/* run[i] = rows[row, first + i], of `count` of them, at most STAPES_RUN. */
+static void read_run(const stapes_row_table *table, const uint8_t *values, uint32_t first,
+                     uint32_t count, int8_t *run) {
+    if (table->bits == 8) {
+        memcpy(run, values + first, count);
+    } else {
+        stapes_unpack(values + first / 8 * table->bits, (int32_t)count, (int32_t)table->bits, run);
+    }
+}
+
+/* target[first + i] = run[i] with the scale of its row or block. */
+static void write_run(const stapes_row_table *table, const void *scales, size_t row, uint32_t first,
+                      uint32_t count, const int8_t *run, void *target) {
+    if (table->value_bytes == 4) {
+        const float scale = scale_of(table, scales, row, first);
+        for (uint32_t i = 0; i < count; i++) {
+            ((float *)target)[first + i] = (float)run[i] * scale;
+        }
+        return;
+    }
+    const int32_t scale = ((const int32_t *)scales)[row];
+    for (uint32_t i = 0; i < count; i++) {
+        if (table->value_bytes == 2) {
+            ((int16_t *)target)[first + i] = (int16_t)rescaled(table, run[i], scale, INT16_MAX);
+        } else {
+            ((int8_t *)target)[first + i] = (int8_t)rescaled(table, run[i], scale, INT8_MAX);
+        }
+    }
+}
+
+/* target[i] = rows[row, i], or where there are scales (float)rows[row, i] times that of the row or
+ * block, or that of the row rescaled to integers. */
 static void write_row(const stapes_context *context, const stapes_row_table *table, size_t row,
                       void *target) {
     const uint8_t *const rows = stapes_constant_at(context, &table->rows);
-    const void *const values = rows + row * table->row_bytes;
+    const uint8_t *const values = rows + row * table->row_bytes;
     if (table->value_bytes == 0) {
         memcpy(target, values, table->row_bytes);
         return;
     }
-    const int8_t *const integers = values;
     const void *const scales = stapes_constant_at(context, &table->scales);
-    for (uint32_t i = 0; i < table->row_bytes; i++) {
-        if (table->value_bytes == 4) {
-            ((float *)target)[i] = (float)integers[i] * ((const float *)scales)[row];
-            continue;
-        }
-        const int32_t scale = ((const int32_t *)scales)[row];
-        if (table->value_bytes == 2) {
-            ((int16_t *)target)[i] = (int16_t)rescaled(table, integers[i], scale, INT16_MAX);
-        } else {
-            ((int8_t *)target)[i] = (int8_t)rescaled(table, integers[i], scale, INT8_MAX);
-        }
+    for (uint32_t first = 0; first < table->row_values; first += STAPES_RUN) {
+        const uint32_t left = table->row_values - first;
+        const uint32_t count = left < STAPES_RUN ? left : STAPES_RUN;
+        int8_t run[STAPES_RUN];
+        read_run(table, values, first, count, run);
+        write_run(table, scales, row, first, count, run, target);
     }
 }
 

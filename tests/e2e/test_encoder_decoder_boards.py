@@ -21,7 +21,7 @@ from codegen.footprint.predict import WEIGHTS_FILE_SECTION, WEIGHTS_SECTION
 from codegen.footprint.stack import EXCEPTION_BYTES, worst_stack
 from codegen.measure import recognizer
 from codegen.package import SpeechPackage
-from codegen.ptq.recipe import Recipe
+from codegen.ptq.recipe import Recipe, Rule
 from codegen.target import load_target
 from codegen.toolchain.project import build, run
 from tests.unit._encoder_decoder import save_tiny_moonshine, save_tiny_whisper
@@ -134,15 +134,28 @@ def test_text_tokens_and_logits_from_pcm(
             assert described[0] == described[1], component
 
 
-@pytest.mark.parametrize("bits", [4, 3])
-def test_dynamic8_gives_the_same_bits_on_the_host_and_the_board(tmp_path: Path, bits: int) -> None:
-    save_tiny_moonshine(tmp_path / "tiny", 3)
-    made = pipeline.quantize(tmp_path / "tiny", None, Recipe("dynamic8", bits, 0, ("round_mse",)))
+#: The embedding too, which the head is.
+EVERYWHERE = (Rule("decoder/output_0", weight_bits=3, block_size=32),)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe("dynamic8", 4, 0, ("round_mse",)),
+        Recipe("dynamic8", 3, 32, ("round_mse",), EVERYWHERE),
+    ],
+    ids=["head of int8", "blocks everywhere"],
+)
+def test_dynamic8_gives_the_same_bits_on_the_host_and_the_board(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    save_tiny_moonshine(tmp_path / "tiny", 3, hidden_size=32)
+    made = pipeline.quantize(tmp_path / "tiny", None, recipe)
     package = replace(made, vocabulary=WORDS, decoding={**made.decoding, **CHANGES["never ends"]})
     sent, found = [pcm.tobytes() for pcm in RECORDINGS], []
     for target in ("host", "mps3-an547"):
         compiled = pipeline.compile_model(pipeline.packaged_model(package), load_target(target))
-        assert compiled.footprint.component_bytes("KV cache") == 2 * 2 * 2 * 35 * 8 * 4
+        assert compiled.footprint.component_bytes("KV cache") == 2 * 2 * 2 * 35 * 16 * 4
         assert compiled.footprint.component_bytes("table embedding") == 0
         emit(replace(pipeline.emit_inputs(compiled, "tiny"), weights="incbin"), tmp_path / target)
         firmware = build(tmp_path / target)
@@ -154,7 +167,7 @@ def test_dynamic8_gives_the_same_bits_on_the_host_and_the_board(tmp_path: Path, 
     stored = [row for row in compiled.footprint.rows if row.section == WEIGHTS_SECTION]
     padding = linked.component_bytes("weights") - sum(row.size_bytes for row in stored)
     assert 0 <= padding < 16
-    engine = recognizer(package, "reference")()
+    engine = recognizer(package, "xnnpack")()
     same = sum(text == engine(pcm) for (text, _), pcm in zip(found[0], RECORDINGS, strict=True))
     assert same >= len(RECORDINGS) - 1, "logits of a random network lie close together"
 

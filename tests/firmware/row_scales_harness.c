@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes rows of a table as a decoder's input takes them. Command: row bytes, value bytes, shift,
- * zero point, row count u32; then the rows, int8, and the scales, of 4 bytes each. Reply:
- * the rows. */
+/* Writes rows of a table as a decoder's input takes them. Command: a row's values, value bytes,
+ * shift, zero point, row count, a row's bytes, bits, block size, bytes of scales; then the rows and
+ * the scales. Reply: the rows. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,15 +17,18 @@ static void *taken(size_t bytes) {
 
 int main(void) {
     static const stapes_context context;
-    int32_t command[5];
+    int32_t command[9];
     while (fread(command, sizeof command, 1, stdin) == 1) {
         const size_t width = (size_t)command[0], entries = (size_t)command[4];
-        void *const rows = taken(width * entries);
-        void *const scales = taken(4 * entries);
+        void *const rows = taken((size_t)command[5] * entries);
+        void *const scales = taken((size_t)command[8]);
         const stapes_row_table table = {.rows = {.data = rows},
                                         .scales = {.data = scales},
                                         .value_bytes = (uint32_t)command[1],
-                                        .row_bytes = (uint32_t)width,
+                                        .row_bytes = (uint32_t)command[5],
+                                        .row_values = (uint32_t)command[0],
+                                        .bits = (uint32_t)command[6],
+                                        .block_size = (uint32_t)command[7],
                                         .shift = command[2],
                                         .zero_point = command[3]};
         void *const target = malloc(width * table.value_bytes);

@@ -13,6 +13,7 @@ import pytest
 
 from codegen.data import data_folder
 from codegen.graph import Quantization, Tensor
+from codegen.ops._weights import packed
 from codegen.row_scales import RowScales, row_scales
 from tests.firmware.conftest import FLAGS, HERE, SANITIZERS
 
@@ -52,19 +53,68 @@ def _row_scales(case: str, dtype: str, zero_point: int) -> RowScales:
     return row_scales(np.array(given, np.float32), tensor)
 
 
+def _written(program: Path, scales: RowScales, values: np.ndarray, bits: int = 8) -> bytes:
+    """What the C makes of `values` (entries, width), which take so many bits."""
+    rows, factors = packed(values, bits), scales.factors.tobytes()
+    entries, width = values.shape
+    command = [width, scales.value_bytes, scales.shift, scales.zero_point, entries]
+    command += [rows.shape[1], bits, scales.block_size, len(factors)]
+    sent = struct.pack("<9i", *command) + rows.tobytes() + factors
+    done = subprocess.run([program], input=sent, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
 @pytest.mark.parametrize("dtype", ZERO_POINTS)
 @pytest.mark.parametrize("case", SCALES)
 def test_the_c_writes_what_numpy_says(program: Path, case: str, dtype: str) -> None:
     values = np.tile(ROWS, (len(SCALES[case][0]), 1))
     for zero_point in ZERO_POINTS[dtype]:
         scales = _row_scales(case, dtype, zero_point)
-        command = (ROWS.size, scales.value_bytes, scales.shift, scales.zero_point, len(values))
-        sent = struct.pack("<5i", *command) + values.tobytes() + scales.factors.tobytes()
-        done = subprocess.run([program], input=sent, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr.decode()
         wanted = scales.rows(values)
         assert wanted.dtype == dtype
-        assert done.stdout == wanted.tobytes()
+        assert _written(program, scales, values) == wanted.tobytes()
+
+
+def _random_rows(rng: np.random.Generator, bits: int, width: int) -> np.ndarray:
+    return rng.integers(-(1 << bits - 1), 1 << bits - 1, (7, width), np.int8)
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 31, 33, 96, 101])
+@pytest.mark.parametrize("bits", [4, 3, 2])
+@pytest.mark.parametrize("dtype", ZERO_POINTS)
+def test_packed_rows_with_a_scale_each(program: Path, dtype: str, bits: int, width: int) -> None:
+    rng = np.random.default_rng(width)
+    quantization = None if dtype == "float32" else Quantization((3e-3,), (7,))
+    tensor = Tensor("embedding", (1, width), dtype, quantization)
+    values = _random_rows(rng, bits, width)
+    given = rng.uniform(1e-3, 1, len(values)).astype(np.float32)
+    scales = row_scales(given, tensor)
+    wanted = scales.rows(values)
+    assert np.unique(wanted[:, 0]).size > 1
+    assert _written(program, scales, values, bits) == wanted.tobytes()
+    if dtype == "float32":
+        assert np.array_equal(wanted, values * given[:, None])
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256])
+@pytest.mark.parametrize("bits", [8, 4, 3, 2])
+def test_packed_rows_with_a_scale_a_block(program: Path, bits: int, size: int) -> None:
+    rng = np.random.default_rng(size)
+    for blocks in (1, 2, 5):
+        values = _random_rows(rng, bits, size * blocks)
+        halves = rng.integers(0x0080, 0x7BFF, (len(values), blocks), np.uint16)
+        halves[0, 0], halves[-1, -1] = 1, 0x7BFF  # the least, and the greatest below 2^121
+        given = (halves.astype(np.uint32) << 16).view(np.float32)
+        scales = row_scales(given, Tensor("embedding", (1, size * blocks), "float32"))
+        assert scales.block_size == size
+        assert np.array_equal(scales.factors, halves.reshape(-1))
+        wanted = scales.rows(values)
+        for block in range(blocks):
+            part = slice(block * size, (block + 1) * size)
+            assert np.array_equal(wanted[:, part], values[:, part] * given[:, [block]])
+        assert wanted.dtype == np.float32
+        assert _written(program, scales, values, bits) == wanted.tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])

@@ -346,7 +346,7 @@ def test_the_head_keeps_int8_and_shares_its_bytes_with_the_embedding(
     narrow = Recipe("dynamic8", 4, rules=(Rule("decoder/output_0", weight_bits=4),))
     asked = pipeline.quantize(folder / "tiny", None, narrow)
     assert asked.recipe["rules"][-1] == {"scope": "decoder/output_0", "weight_bits": 4}
-    assert asked.tables[0].data == embedding.data
+    assert np.abs(asked.tables[0].values).max() <= 8
     assert len(asked.graphs[-1].data) < len(dynamic.graphs[-1].data)
 
 

@@ -327,7 +327,7 @@ def test_greedy_decoding_adds_its_tables() -> None:
     assert sizes["table embedding"] == 80
     assert sizes["vocabulary"] == 2 + 8
     assert sizes["front-end tables"] == 8
-    assert sizes["speech description"] == 20 + 48 + 148 + 48 + 3 * 40
+    assert sizes["speech description"] == 20 + 48 + 148 + 60 + 3 * 40
 
 
 def test_a_file_of_weights_is_rows_of_its_own_region() -> None:

@@ -192,9 +192,51 @@ def test_rows_with_scales_and_float_rows_are_loaded(tmp_path: Path) -> None:
     assert (tmp_path / "package" / "embedding.scales.bin").read_bytes() == SCALES.tobytes()
 
 
+WIDE = np.arange(4 * 64, dtype=np.uint8).view(np.int8).reshape(4, 64)
+BLOCKS = np.array([[0.5, 1], [2, 0.125], [3, 1], [1, 0.75]], np.float32)
+
+
+def test_rows_with_scales_of_blocks_are_loaded(tmp_path: Path) -> None:
+    package = _floats(WIDE, BLOCKS, STEPS)
+    save_package(package, tmp_path / "package")
+    loaded = load_package(tmp_path / "package")
+    assert loaded.sha256 == package.sha256
+    described = json.loads((tmp_path / "package" / "package.json").read_text(encoding="utf-8"))
+    assert described["tables"][0]["block_size"] == 32
+    taken = loaded.tables[0].rows(Tensor("embedding", (1, 64), "float32"))
+    assert np.array_equal(taken, WIDE * np.repeat(BLOCKS, 32, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"block_size": 0}, "has blocks of 0 values, supported are 32, 64, 128, 256"),
+        ({"block_size": -32}, "has blocks of -32 values"),
+        ({"block_size": True}, "has blocks of True values"),
+        ({"block_size": "32"}, "has blocks of '32' values"),
+        ({"block_size": 2**70}, "has blocks of 1180591620717411303424 values"),
+        ({"block_size": 128}, "rows of 64 values, which blocks of 128 do not divide"),
+        ({"block_size": 64}, "file has 32 bytes"),
+        ({"block_size": "DROP"}, "file has 32 bytes"),
+        ({"scales_file": "DROP", "scales_sha256": "DROP"}, "unknown keys 'block_size'"),
+    ],
+)
+def test_wrong_blocks_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    save_package(_floats(WIDE, BLOCKS, STEPS), tmp_path / "package")
+    path = tmp_path / "package" / "package.json"
+    described = json.loads(path.read_text(encoding="utf-8"))
+    entry = described["tables"][0] | changes
+    described["tables"][0] = {key: value for key, value in entry.items() if value != "DROP"}
+    path.write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        load_package(tmp_path / "package")
+
+
 @pytest.mark.parametrize(
     ("package", "message"),
     [
+        (_floats(WIDE, BLOCKS * np.float32(1 / 3), STEPS), "a block that is no bfloat16"),
+        (_floats(WIDE, -BLOCKS, STEPS), "a scale that is not positive"),
         (_floats(ROWS.astype(np.int16), SCALES, STEPS), "has scales, which int8 alone may have"),
         (_floats(ROWS, SCALES[1:], STEPS), "has 12 bytes"),
         (_floats(ROWS, SCALES * np.float32(np.nan), STEPS), "a scale that is not positive"),

@@ -14,13 +14,18 @@ extern "C" {
 #endif
 
 /* Rows of row_bytes bytes that the runtime writes into an input of the last graph: as they are, or,
- * where there are scales, each value, an int8, times the scale of its row: as a float, or
+ * where there are scales, each of row_values integers, int8 or packed as stapes/packed.h has them,
+ * times the scale of its row or block: as a float, rounded once, or
  *   clamp(((value * scale + 2^(shift - 1)) >> shift) + zero_point) */
 typedef struct stapes_row_table {
     stapes_constant rows;
-    stapes_constant scales; /* one a row: float, or int32 0 .. 2^31 - 1 for integers */
+    stapes_constant scales; /* one a row: float, or int32 0 .. 2^31 - 1 for integers; one a block:
+                             * uint16, the upper half of a float, in front of floats alone */
     uint32_t value_bytes;   /* 0: no scales; else the input's, 1: int8, 2: int16, 4: float */
     uint32_t row_bytes;
+    uint32_t row_values;  /* where there are scales, as the next two */
+    uint32_t bits;        /* of an integer: 8, 4, 3 or 2 */
+    uint32_t block_size;  /* integers that share a scale, whole STAPES_RUNs; 0: a row's */
     uint32_t by_token;    /* 1: the row of the token that is fed; 0: the row of the step */
     stapes_tensor target; /* the graph's input */
     int32_t shift;        /* 1 .. 62 */
