@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import ModuleType
 
@@ -44,6 +44,18 @@ def lower(graph: Graph, target: Target | None) -> Program:
     features = target.features if target else ()
     lowered = [_operators()[o.kind].lower(graph, o, features) for o in live]
     return _Assembly(graph).program(lowered)
+
+
+def variants(graph: Graph, target: Target | None) -> Iterator[Program]:
+    """The graph as kernel calls, then with each rewriting of codegen/variants that changes it.
+
+    Raises UserError as `lower` does.
+    """
+    yield lower(graph, target)
+    for module in plugins("codegen.variants").values():
+        other = module.apply(graph)
+        if other is not graph:
+            yield lower(other, target)
 
 
 def supported_operators() -> tuple[str, ...]:

@@ -194,19 +194,19 @@ def compile_model(model: Model, target: Target) -> Compiled:
     """
     from codegen.emit.wired import wire
     from codegen.footprint.predict import predict
-    from codegen.lower import lower
+    from codegen.lower import variants
     from codegen.memory.arrange import arrange
     from codegen.memory.liveness import graph_peak_bytes
     from codegen.memory.place import place
-    from codegen.memory.stripe import stripe
+    from codegen.memory.stripe import smallest
     from codegen.memory.validate import validate, validate_order
     from codegen.memory.validate_stripes import validate_values
 
     if model.package is not None:
         target = target.with_speech()
-    lowered = tuple(lower(graph, target) for graph in model.graphs)
-    programs = tuple(map(stripe, lowered))
-    validate_values(lowered, programs)
+    found = [smallest(variants(graph, target)) for graph in model.graphs]
+    validate_values(*zip(*found, strict=True))
+    programs = tuple(striped for _, striped in found)
     extras: tuple[FootprintRow, ...] = ()
     if model.package is not None:
         speech = _speech_inputs(model.package, model.graphs)

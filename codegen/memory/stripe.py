@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from codegen.memory.liveness import intervals, peak_bytes, round_up
 from codegen.memory.overlay import overlaid, overlays
-from codegen.memory.recompute import makers, recomputed
+from codegen.memory.recompute import alike, makers, recomputed
 from codegen.memory.rows import grouped, held_bytes, touched
 from codegen.memory_plan import ALIGNMENT_BYTES, SCRATCH
 from codegen.program import Group, Program
@@ -35,14 +35,22 @@ def stripe(program: Program) -> Program:
     greatest height under which the final peak stays.
     """
     found = _searched(program)
+    most_macs = program.macs + program.macs // _SHARE_AGAIN
     while True:
-        others = map(_searched, found.copies)
-        worth = [each for each in others if _is_worth(found, each, program)]
+        others = (_searched(each) for each in found.copies if each.macs <= most_macs)
+        worth = [each for each in others if _is_worth(found, each, most_macs)]
         if not worth:
             break
         found = min(worth, key=lambda each: each.peak_bytes)
     lower = peak_bytes(intervals(found.program)) < peak_bytes(intervals(program))
     return found.program if lower else program
+
+
+def smallest(variants: Iterable[Program]) -> tuple[Program, Program]:
+    """Of programs that compute the same, the one that stripes bring the lowest peak of live bytes,
+    the first where some are equal; and it in stripes."""
+    pairs = [(program, stripe(program)) for program in variants]
+    return min(pairs, key=lambda pair: peak_bytes(intervals(pair[1])))
 
 
 @dataclass(frozen=True)
@@ -61,13 +69,12 @@ def _searched(program: Program) -> _Found:
     return _Found(search.result(), least, copies)
 
 
-def _is_worth(found: _Found, other: _Found, given: Program) -> bool:
+def _is_worth(found: _Found, other: _Found, most_macs: int) -> bool:
     """Whether the share of a peak that another program saves is that of the work that it adds."""
     saved = found.peak_bytes - other.peak_bytes
     added = other.program.macs - found.program.macs
-    most = given.macs + given.macs // _SHARE_AGAIN
     cheap = added * found.peak_bytes <= saved * found.program.macs
-    return saved > 0 and other.program.macs <= most and cheap
+    return saved > 0 and other.program.macs <= most_macs and cheap
 
 
 def with_groups(program: Program, groups: Sequence[Group]) -> Program:
@@ -86,11 +93,11 @@ class _Search:
     """
 
     def __init__(self, program: Program) -> None:
-        self.given = self.program = program
-        self.spans = touched(program)
+        self.given = program
+        self.given_spans = touched(program)
         self.groups: list[Group] = []
         self._update()
-        while len(self.groups) < _MOST_GROUPS and (self._lower_the_peak() or self._overlay()):
+        while len(self.groups) < _MOST_GROUPS and self._lower_the_peak():
             pass
 
     def result(self) -> Program:
@@ -101,29 +108,37 @@ class _Search:
             self._update()
             if max(self.live[group.first_step + 1 : group.last_step + 2]) > most_bytes:
                 self.groups.append(group)
-        self.program, self.spans = self.given, touched(self.given)
-        self._overlay()
-        most_bytes = max(most_bytes, self.peak_bytes)
+        self._update()
         groups = [self._tallest(group, most_bytes) for group in self.groups]
         return with_groups(self.program, groups)
 
     def with_copies(self) -> Iterator[Program]:
         """The program with one of the peak's large buffers made again for its readers.
 
-        These are alive then, or made from what is.
+        These are alive then, or made from what is. With it go its likes of other layers.
         """
         time = self.live.index(self.peak_bytes) - 1
+        tried: set[int] = set()
         for index, need in self.needs.items():
-            if need.padded_bytes * _LARGE_SHARE < self.peak_bytes:
+            if index in tried or need.padded_bytes * _LARGE_SHARE < self.peak_bytes:
                 continue
             if need.first_use <= time <= need.last_use or time in makers(self.given, index):
-                other = recomputed(self.given, index)
-                if other is not None:
+                likes = alike(self.given, index)
+                tried.update(likes)
+                other = self.given
+                for each in likes:
+                    other = recomputed(other, each)
+                if likes:
                     yield other
 
     def _update(self) -> None:
-        """Take stock after a change of groups."""
+        """Take stock after a change of groups, which write over what they read row by row."""
         self.groups.sort(key=lambda group: group.first_step)
+        self.program, self.spans = self.given, self.given_spans
+        for group in self.groups:
+            if pairs := overlays(self.program, self.spans, group):
+                self.program = overlaid(self.program, pairs)
+                self.spans = touched(self.program)
         needs = intervals(with_groups(self.program, self.groups))
         changes = [0] * (len(self.program.steps) + 3)
         saved = [0] * len(changes)
@@ -143,7 +158,11 @@ class _Search:
         best: tuple[int, int, Group] | None = None
         for group in self._candidates(time):
             length = group.last_step - group.first_step
-            found = (self._within(group), length, group)
+            overlaid_bytes = sum(
+                self.needs[output].padded_bytes
+                for output in overlays(self.program, self.spans, group)
+            )
+            found = (self._within(group) - overlaid_bytes, length, group)
             if best is None or found[:2] < best[:2]:
                 best = found
         if best is None or best[0] >= self.peak_bytes:
@@ -151,16 +170,6 @@ class _Search:
         self.groups = [g for g in self.groups if g.first_step not in best[2]] + [best[2]]
         self._update()
         return True
-
-    def _overlay(self) -> bool:
-        """Let groups write over what they read row by row; False where that changes nothing."""
-        before = self.program
-        for group in self.groups:
-            pairs = overlays(self.program, self.spans, group)
-            self.program = overlaid(self.program, pairs)
-            self.spans = touched(self.program)
-        self._update()
-        return self.program is not before
 
     def _candidates(self, time: int) -> Iterator[Group]:
         """Groups with the step at `time`, that take others whole or leave them whole."""

@@ -32,16 +32,23 @@ def _outputs(program: Program, known: dict[object, int]) -> list[int]:
     """A number for each output; equal ones come from equal calls on equal values."""
     values = {index: -1 - position for position, index in enumerate(program.inputs)}
     for step in program.steps:
+        results = _results(step)
         operands = tuple(
-            ("value", values.get(each.index) if each.index in step.reads else None)
+            ("value", None if at in results else values.get(each.index))
             if isinstance(each, BufferRef)
             else each
-            for each in step.operands
+            for at, each in enumerate(step.operands)
         )
         for position, index in enumerate(step.writes):
             call = step.kernel, step.rows, operands, position
             values[index] = known.setdefault(call, len(known))
     return [values[index] for index in program.outputs]
+
+
+def _results(step: Step) -> set[int]:
+    """The places of the operands that a step writes, which stand behind those that it reads."""
+    places = {o.index: at for at, o in enumerate(step.operands) if isinstance(o, BufferRef)}
+    return {places[index] for index in step.writes if index in places}
 
 
 def violations(program: Program) -> list[str]:
@@ -111,17 +118,14 @@ class _Loop:
         if len(step.by_row) != len(step.operands) or not taken[0] < taken[1] <= step.rows:
             self.broken.append(f"step '{step.name}' has no rows {taken[0]} to {taken[1]}")
             return
+        results = _results(step)
         pairs = [
-            (o.index, access)
-            for o, access in zip(step.operands, step.by_row, strict=True)
+            (at in results, o.index, access)
+            for at, (o, access) in enumerate(zip(step.operands, step.by_row, strict=True))
             if isinstance(o, BufferRef)
         ]
-        for index, access in pairs:
-            if index not in step.writes:
-                self._read(step, index, access, taken)
-        for index, access in pairs:
-            if index in step.writes:
-                self._write(step, index, access, taken)
+        for written, index, access in sorted(pairs, key=lambda pair: pair[0]):
+            (self._write if written else self._read)(step, index, access, taken)
 
     def _read(self, step: Step, index: int, access: RowAccess | None, taken: Range) -> None:
         buffer = self.program.buffers[index]

@@ -68,7 +68,8 @@ def grid(graph: Graph, operator: Operator) -> tuple[int, int, Steps, Steps] | No
     if not _compatible(*inputs) or np.broadcast_shapes(*inputs) != shape:
         return None
     padded = [(1,) * (len(shape) - len(source)) + source for source in inputs]
-    for split in range(max(len(shape) - 1, 0), -1, -1):
+    # one dimension is one value a row, as the mean of each row is
+    for split in range(max(len(shape) - 1, min(len(shape), 1)), -1, -1):
         steps = [_steps(shape, source, split) for source in padded]
         if steps[0] is not None and steps[1] is not None:
             return math.prod(shape[:split]), math.prod(shape[split:]), steps[0], steps[1]

@@ -30,10 +30,11 @@ ROOMS = {
     "sweep",
     "tflite",
     "toolchain",
+    "variants",
 }
 #: What a part may import beside the leaves and itself.
 ALSO = {
-    "lower": {"ops", "passes"},
+    "lower": {"ops", "passes", "variants"},
     "models": {"frontend"},
     "ptq": {"models"},
     "tflite": {"ptq"},

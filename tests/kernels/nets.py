@@ -62,18 +62,18 @@ class Net:
         wide = self.add("GELU", (wide,), self.shape(wide), approximate=False)
         return self.add("ADD", (x, self.matrix(wide, self.shape(x)[-1])), self.shape(x))
 
-    def attention(self, x: int, heads: int) -> int:
+    def attention(self, x: int, heads: int, turned: bool = False) -> int:
+        """Heads of x (1, time, width); the keys turned by a TRANSPOSE or in the product."""
         _, time, width = self.shape(x)
         depth = width // heads
 
-        def split() -> int:
-            return self.order(
-                self.reshaped(self.matrix(x, width), 1, time, heads, depth), 0, 2, 1, 3
-            )
+        def split(*axes: int) -> int:
+            return self.order(self.reshaped(self.matrix(x, width), 1, time, heads, depth), *axes)
 
-        query, key, value = split(), split(), split()
+        query, value = split(0, 2, 1, 3), split(0, 2, 1, 3)
+        key = split(0, 2, 3, 1) if turned else split(0, 2, 1, 3)
         shape = (1, heads, time, time)
-        scores = self.add("BATCH_MATMUL", (query, key), shape, adj_x=False, adj_y=True)
+        scores = self.add("BATCH_MATMUL", (query, key), shape, adj_x=False, adj_y=not turned)
         scores = self.add("SOFTMAX", (scores,), shape, beta=1.0)
         value = self.add("MUL", (value, value), self.shape(value))
         mix = self.add(

@@ -14,16 +14,17 @@ import pytest
 
 from codegen.errors import StapesError
 from codegen.graph import Graph
-from codegen.lower import lower
+from codegen.lower import lower, variants
 from codegen.memory.liveness import intervals, peak_bytes
 from codegen.memory.overlay import renumbered
 from codegen.memory.plan import plan
 from codegen.memory.rows import grouped, touched
-from codegen.memory.stripe import stripe, with_groups
+from codegen.memory.stripe import smallest, stripe, with_groups
 from codegen.memory.validate import validate
 from codegen.memory.validate_stripes import validate_values, violations
 from codegen.program import BufferRef, Group, Pace, Program
 from codegen.registry import plugins
+from codegen.variants import heads
 from tests.kernels.harness import Runner, build_library, random_inputs
 from tests.kernels.nets import Net, normalized_stem, stem, transformer
 
@@ -152,6 +153,46 @@ def test_a_large_buffer_is_made_again_for_each_reader(library: ctypes.CDLL) -> N
     (whole,), (got,) = (Runner(library, graph, each)(inputs) for each in (program, striped))
     assert len(np.unique(whole)) > 6
     assert got.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])
+def test_heads_have_the_bits_of_all_at_once_and_a_lower_peak(
+    dtype: str, turned: bool, library: ctypes.CDLL
+) -> None:
+    """Two layers, whose norms of a kind (here a product) are made again for each head."""
+    net = Net(np.random.default_rng(1), (1, 40, 24), dtype)
+    x = net.input
+    for _ in range(2):
+        even = net.add("MUL", (x, x), net.shape(x))
+        x = net.add("ADD", (x, net.attention(even, 3, turned)), net.shape(x))
+    graph = net.graph(x)
+    programs = list(variants(graph, None))
+    striped = [stripe(program) for program in programs]
+    assert len(programs) == 2
+    validate_values(programs, striped)
+    validate(striped, plan(striped))
+    peaks = [peak_bytes(intervals(program)) for program in striped]
+    assert peaks[1] < 0.85 * peaks[0]
+    assert any(step.again for step in striped[1].steps)
+    assert smallest(programs) == (programs[1], striped[1])
+    assert smallest(programs[:1]) == (programs[0], striped[0])
+    inputs = next(islice(random_inputs(np.random.default_rng(2), graph), 4, None))
+    outputs = [Runner(library, graph, each)(inputs)[0] for each in (*programs, *striped)]
+    assert len(np.unique(outputs[0])) > 6
+    assert len({output.tobytes() for output in outputs}) == 1
+
+
+def test_heads_that_are_not_alone_stay_together() -> None:
+    net = Net(np.random.default_rng(1), (1, 20, 36), "int8")
+    many = net.graph(net.attention(net.input, 9))  # more than CONCATENATION joins
+    assert heads.apply(many) is many
+    net = Net(np.random.default_rng(1), (1, 20, 24), "int8")
+    few = net.graph(net.attention(net.input, 3))
+    scores = next(o.outputs[0] for o in few.operators if o.kind == "SOFTMAX")
+    assert heads.apply(few) is not few
+    seen = replace(few, outputs=(*few.outputs, scores))
+    assert heads.apply(seen) is seen
 
 
 def test_what_is_striped_wrongly_is_named() -> None:
