@@ -41,6 +41,7 @@ class _Made:
     """The tensors of a graph with those that are added, and the operators that are."""
 
     tensors: list[Tensor]
+    next_index: int
     operators: list[Operator] = field(default_factory=list)
 
     def tensor(self, tensor: Tensor) -> int:
@@ -51,7 +52,9 @@ class _Made:
     def operator(self, like: Operator, inputs: Sequence[int], output: Tensor) -> int:
         """The number of the output of a new operator."""
         made = self.tensor(output)
-        self.operators.append(replace(like, inputs=tuple(inputs), outputs=(made,)))
+        index, self.next_index = self.next_index, self.next_index + 1
+        each = replace(like, index=index, inputs=tuple(inputs), outputs=(made,))
+        self.operators.append(each)
         return made
 
 
@@ -88,7 +91,8 @@ class _Attention:
 
     def apart(self) -> Graph:
         """The graph with the operators of one head after the other in front of the join."""
-        made = _Made(list(self.graph.tensors))
+        free = 1 + max(operator.index for operator in self.graph.operators)
+        made = _Made(list(self.graph.tensors), free)
         parts = [self._one(made, head) for head in range(self.heads)]
         whole = self.graph.tensors[self.join.inputs[0]]
         shape = (*whole.shape[: self.axis], 1, self.rows, self.heads * self.columns)
