@@ -192,7 +192,7 @@ def compile_model(model: Model, target: Target) -> Compiled:
 
     Raises UserError for an operator that is not supported.
     """
-    from codegen.emit.wired import wire
+    from codegen.emit.wired import wire_all
     from codegen.footprint.predict import predict
     from codegen.lower import variants
     from codegen.memory.arrange import arrange
@@ -204,15 +204,16 @@ def compile_model(model: Model, target: Target) -> Compiled:
 
     if model.package is not None:
         target = target.with_speech()
-    found = [smallest(variants(graph, target)) for graph in model.graphs]
+    lowered = [tuple(variants(graph, target)) for graph in model.graphs]
+    if model.package is not None and model.package.wired:
+        lowered = wire_all(model.package, encoder_decoder.front_end(model.package), lowered)
+    found = list(map(smallest, lowered))
     validate_values(*zip(*found, strict=True))
     programs = tuple(striped for _, striped in found)
     extras: tuple[FootprintRow, ...] = ()
     if model.package is not None:
         speech = _speech_inputs(model.package, model.graphs)
-        if model.package.wired:
-            programs = wire(model.package, encoder_decoder.front_end(model.package), programs)
-        else:
+        if not model.package.wired:
             buffers = programs[0].buffers + front_end(model.package).buffers()
             programs = (replace(programs[0], buffers=buffers), *programs[1:])
         extras = _speech_rows(target, speech, programs)

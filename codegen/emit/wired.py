@@ -49,6 +49,17 @@ def wire(
     return (replace(wired[0], buffers=before), *wired[1:-1], step)
 
 
+def wire_all(
+    package: SpeechPackage, front_end: FrontEnd, variants: Sequence[Sequence[Program]]
+) -> list[tuple[Program, ...]]:
+    """The variants of each program as `wire` gives them."""
+    rows = [
+        wire(package, front_end, [each[min(number, len(each) - 1)] for each in variants])
+        for number in range(max(map(len, variants)))
+    ]
+    return [tuple(row[at] for row in rows[: len(each)]) for at, each in enumerate(variants)]
+
+
 def wired_speech(
     package: SpeechPackage, front_end: FrontEnd, graphs: Sequence[Graph]
 ) -> SpeechInputs:

@@ -164,6 +164,7 @@ def _uses(
     after = len(program.steps)
     use((*roles.get("input", ()), *roles.get("front_end", ()), *program.inputs), BEFORE, BEFORE)
     use(roles.get("state", ()), BEFORE, after)
+    use(roles.get("shared", ()) if program.repeats else (), BEFORE, after)
     written: set[int] = set(first)
     brief = passing(program)
     for time, step in enumerate(program.steps):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from codegen.errors import StapesError
+from codegen.memory.liveness import intervals
 from codegen.memory.plan import plan
 from codegen.memory.validate import validate, violations
 from codegen.memory_plan import BEFORE, MemoryPlan
@@ -48,6 +49,17 @@ def test_what_is_handed_on_lives_from_its_writer_to_its_last_reader() -> None:
     assert lives[1, "crossed"] == (0, 1)
     assert lives[2, "crossed"] == lives[2, "cache"] == (BEFORE, 1)
     assert lives[2, "row"] == (BEFORE, 0)
+
+
+def test_a_program_that_repeats_keeps_what_it_shares() -> None:
+    """By itself, too, as the search for stripes sees it."""
+    again, once = PROGRAMS[2], replace(PROGRAMS[2], repeats=False)
+    lives = [
+        {need.name: (need.first_use, need.last_use) for need in intervals(each)}
+        for each in (again, once)
+    ]
+    assert [each["crossed"] for each in lives] == [(BEFORE, 1), (BEFORE, 0)]
+    assert [each["row"] for each in lives] == [(BEFORE, 0), (BEFORE, 0)]
 
 
 def test_the_phases_take_turns_in_the_arena() -> None:
