@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -118,7 +118,8 @@ def quantize(
     if recipe.mode == DYNAMIC:
         quantized += _weights_alone(exported, recipes, prefixes, moments, notify)
     else:
-        quantized += _in_integers(model, exported, watched, recipes, prefixes, moments, notify)
+        integers = _in_integers(model, exported, watched, recipes, prefixes, moments, notify)
+        quantized += _taken_as_made(model, integers)
     parts = tuple(
         PackagedGraph(part.name, part.phase, data, before, part.inputs, part.outputs)
         for part, data, before in zip(model.graphs, quantized, exported, strict=True)
@@ -172,6 +173,24 @@ def _in_integers(
     for data, ranges, recipe, prefix, seen in parts:
         notify(f"quantizing {prefix[:-1]}")
         yield quantize_ranges(data, ranges, recipe, prefix, seen)
+
+
+def _taken_as_made(model: SpeechModel, quantized: Iterable[bytes]) -> Iterator[bytes]:
+    """The graphs with inputs of the type that a rule gave to where they are made."""
+    from codegen.tflite.inputs import taking
+    from codegen.tflite.read import read
+    from codegen.tflite.wired import ports
+    from codegen.tflite.write import write
+
+    made: dict[str, Tensor] = {}
+    for part, data in zip(model.graphs, quantized, strict=True):
+        (graph,) = read(data)
+        taken, given = ports(graph, part.inputs, part.outputs)
+        for position, (name, tensor) in enumerate(taken.items()):
+            if name in made and made[name].dtype != tensor.dtype:
+                graph = taking(graph, position, made[name])
+        made |= given
+        yield write(graph)
 
 
 def _wires(model: SpeechModel, graphs: Sequence[Graph]) -> dict[str, list[tuple[int, str]]]:

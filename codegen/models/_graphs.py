@@ -38,9 +38,8 @@ INT16_SCOPES = (
     r"(encoder/layers|decoder)/(\d+(_\d+)?|.*\.Decoder|embed/.*)",
     # what is added to it
     r"(encoder/layers|decoder)/\d+/(feed/down|attention/out|cross/out)",
-    # shares of hundreds of frames, and the cross values that they mix
+    # shares of hundreds of frames
     r".*/mix(_\d+)?",
-    r"cross/(\d+/value|\d+_2|output_\d*[13579])",
     # logits
     r"decoder/output_0",
 )

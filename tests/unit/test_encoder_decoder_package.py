@@ -263,7 +263,7 @@ def test_static8_leaves_to_int16_what_the_family_says(package8: SpeechPackage) -
         ("encoder/output", "int8"),
         ("encoder/layers/1/attention/mix_2", "int16"),
         ("cross/output_0", "int8"),
-        ("cross/output_1", "int16"),
+        ("cross/output_1", "int8"),
         ("decoder/1", "int16"),
         ("decoder/1/attention/query", "int8"),
         ("decoder/1/feed/down", "int16"),
@@ -271,6 +271,14 @@ def test_static8_leaves_to_int16_what_the_family_says(package8: SpeechPackage) -
         ("decoder/output_1", "int8"),
     ):
         assert types[name] == dtype, name
+
+
+def test_cross_values_are_taken_as_made_and_mixed_in_int16(package8: SpeechPackage) -> None:
+    graph, part = encoder_decoder.read_graphs(package8)[-1], package8.graphs[-1]
+    value = graph.inputs[part.inputs.index("cross_value_1")]
+    (reader,) = (operator for operator in graph.operators if value in operator.inputs)
+    types = [graph.tensors[index].dtype for index in (value, *reader.outputs)]
+    assert (reader.kind, *types) == ("QUANTIZE", "int8", "int16")
 
 
 def test_ranges_are_chosen_and_wires_share_them(
@@ -305,8 +313,11 @@ def test_static8_says_in_c_what_it_says_on_the_host(package8: SpeechPackage) -> 
             assert native(pcm) == engine(pcm) != ""
 
 
-def test_a_recipe_that_tears_a_wire_is_refused(folder: Path) -> None:
+def test_a_torn_wire_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe(mode="static16", rules=(Rule("cross/.*", "static8"),))
+    made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+    assert read(made.graphs[1].data)[0].operators[0].kind == "QUANTIZE"
+    monkeypatch.setattr(encoder_decoder, "_taken_as_made", lambda _, graphs: graphs)
     with pytest.raises(UserError, match=r"encoded is quantized in two ways.*rule"):
         pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
 
