@@ -35,9 +35,9 @@ def stripe(program: Program) -> Program:
     greatest height under which the final peak stays.
     """
     found = _searched(program)
-    most_macs = program.macs + program.macs // _SHARE_AGAIN
+    most_macs = _most_macs(program)
     while True:
-        others = (_searched(each) for each in found.copies if each.macs <= most_macs)
+        others = map(_searched, found.copies)
         worth = [each for each in others if _is_worth(found, each, most_macs)]
         if not worth:
             break
@@ -67,6 +67,11 @@ def _searched(program: Program) -> _Found:
     search = _Search(program)
     least, copies = search.peak_bytes, tuple(search.with_copies())
     return _Found(search.result(), least, copies)
+
+
+def _most_macs(program: Program) -> int:
+    """The multiplications that a program may have for that of stripes."""
+    return program.macs + program.macs // _SHARE_AGAIN
 
 
 def _is_worth(found: _Found, other: _Found, most_macs: int) -> bool:
@@ -118,6 +123,7 @@ class _Search:
         These are alive then, or made from what is. With it go its likes of other layers.
         """
         time = self.live.index(self.peak_bytes) - 1
+        most_macs = _most_macs(self.given)
         tried: set[int] = set()
         for index, need in self.needs.items():
             if index in tried or need.padded_bytes * _LARGE_SHARE < self.peak_bytes:
@@ -127,8 +133,9 @@ class _Search:
                 tried.update(likes)
                 other = self.given
                 for each in likes:
-                    other = recomputed(other, each)
-                if likes:
+                    if other.macs <= most_macs:
+                        other = recomputed(other, each)
+                if likes and other.macs <= most_macs:
                     yield other
 
     def _update(self) -> None:
