@@ -30,9 +30,9 @@ def stripe(program: Program) -> Program:
 
     At the time of the peak the run of steps that leaves least alive becomes a group, of one row a
     stripe, as long as there is one that helps. Where none does, buffers that live then are made
-    again for each of their readers, if that takes a greater share of the peak away than it adds to
-    the multiplications. Groups that save next to nothing go, and each of the others gets the
-    greatest height under which the final peak stays.
+    again for readers that share no stripe, if that takes a greater share of the peak away than it
+    adds to the multiplications. Groups that save next to nothing go, and each of the others gets
+    the greatest height under which the final peak stays.
     """
     found = _searched(program)
     most_macs = _most_macs(program)
