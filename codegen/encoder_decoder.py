@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from codegen.ptq.histogram import Range
     from codegen.ptq.recipe import Recipe
 
+#: Convolutions that hear what no norm has evened out: their weights keep 8 bits.
+STEM = "encoder/stem.*"
+
 
 def front_end(package: SpeechPackage) -> FrontEnd:
     """The package's front end; UserError for a kind that is unknown or another window's."""
@@ -100,7 +103,9 @@ def quantize(
     names = [operator_names(*pair) for pair in zip(graphs, prefixes, strict=True)]
     head = model.graphs[-1].outputs.index(LOGITS)
     kept = prefixes[-1] + graphs[-1].tensors[graphs[-1].outputs[head]].name
-    recipe = recipe.keeping([*model.int8_scopes, kept])
+    # dynamic8 leaves every convolution at 8 bits
+    stem = [] if recipe.mode == DYNAMIC else [STEM]
+    recipe = recipe.keeping([*model.int8_scopes, *stem, kept])
     recipe.for_operators(name for part in names for name in part)
     recipes = [recipe.limited_to(part) for part in names]
     for graph, limited, each in zip(graphs, recipes, names, strict=True):

@@ -240,6 +240,18 @@ def test_a_rule_that_matches_nothing_is_refused(folder: Path) -> None:
         pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
 
 
+def test_a_stem_keeps_8_bits(folder: Path) -> None:
+    recipe = Recipe("static16", 4)
+    package = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
+    encoder = encoder_decoder.read_graphs(package)[0]
+    found = {
+        (operator.kind, encoder.tensors[operator.inputs[1]].dtype)
+        for operator in encoder.operators
+        if operator.kind in ("CONV_2D", "FULLY_CONNECTED")
+    }
+    assert found == {("CONV_2D", "int8"), ("FULLY_CONNECTED", "int4")}
+
+
 @pytest.fixture(scope="module")
 def package8(folder: Path) -> SpeechPackage:
     recipe = Recipe(rules=(Rule("encoder/layers/0/feed", "static16"),))
