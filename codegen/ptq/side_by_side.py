@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: One window in so many is held out.
 HELD_OUT = 8
+#: Norms have this or less of it.
+_EPSILON = 1e-5
 
 Doubles = NDArray[np.float64]
 _Pair = tuple[Any, Any]
@@ -32,7 +34,9 @@ class Sums:
     """What a layer is fed and adds to, X (rows, in) and R (rows, out) in the float model.
 
     In the copy they are X^ and R^: `moments` are X^^T X^ and `drift` (X - X^)^T X^, both (in, in),
-    `carried` is (R - R^)^T X^ (out, in), or 0 of a layer that does not write to a stream.
+    `carried` is (R - R^)^T X^ (out, in), or 0 of a layer that does not write to a stream. Of one
+    that does, rows are divided by the deviation that the stream has behind it in the float model:
+    all that read it are norms, which do so.
     """
 
     moments: Doubles
@@ -106,7 +110,11 @@ class SideBySide:
             self._reached(model, stage, path, rows)
             for model, rows in zip(self.models, fed, strict=True)
         )
-        carried = _double((r - q).T @ y) if path in self._writers else 0.0
+        writes = path in self._writers
+        if writes:
+            share = _normalizer(r + _run(self.models[0].module(path), x))
+            x, r, y, q = (each * share for each in (x, r, y, q))
+        carried = _double((r - q).T @ y) if writes else 0.0
         moments, drift = _double(y.T @ y), _double((x - y).T @ y)
         if not all(np.isfinite(each).all() for each in (moments, drift, carried)):
             raise UserError(
@@ -120,8 +128,6 @@ class SideBySide:
         self, model: SpeechModel, stage: Stage, path: str, rows: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What a layer of a stage is fed, and the last that a norm before it read of a stream."""
-        import torch
-
         stream = rows
 
         def read(_: Any, inputs: tuple[torch.Tensor]) -> None:
@@ -135,8 +141,7 @@ class SideBySide:
         hooks = [model.module(norm).register_forward_pre_hook(read) for norm in within]
         hooks.append(model.module(path).register_forward_pre_hook(reach))
         try:
-            with torch.no_grad():
-                model.module(stage.module)(rows)
+            _run(model.module(stage.module), rows)
         except _Reached as reached:
             return reached.fed, stream
         finally:
@@ -154,11 +159,21 @@ class _Reached(Exception):  # noqa: N818
 
 
 def _both(modules: Sequence[Any], fed: _Pair) -> _Pair:
+    one, other = (_run(module, rows) for module, rows in zip(modules, fed, strict=True))
+    return one, other
+
+
+def _run(module: Any, rows: torch.Tensor) -> torch.Tensor:
     import torch
 
     with torch.no_grad():
-        one, other = (module(rows) for module, rows in zip(modules, fed, strict=True))
-    return one, other
+        made: torch.Tensor = module(rows)
+    return made
+
+
+def _normalizer(stream: torch.Tensor) -> torch.Tensor:
+    """What a norm multiplies each row (rows, width) with, (rows, 1)."""
+    return (stream.var(-1, correction=0, keepdim=True) + _EPSILON).rsqrt()
 
 
 def _double(values: torch.Tensor) -> Doubles:

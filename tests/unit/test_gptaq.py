@@ -177,7 +177,7 @@ def _until(both: SideBySide, last: str) -> tuple[Sums, Sums]:
 
 
 def test_sums_are_of_what_both_models_are_fed(model: SpeechModel) -> None:
-    """The residual's difference at the second layer that writes to it is that of the norm."""
+    """The stream's difference at the second layer that writes to it is that of the norm."""
     import torch
 
     both = SideBySide(model, _windows(model))
@@ -187,7 +187,8 @@ def test_sums_are_of_what_both_models_are_fed(model: SpeechModel) -> None:
         at = []
         for one in both.models:
             seen: list[Any] = []
-            parts = [one.module(f"encoder/layers/1/{part}") for part in ("feed_norm", "feed/down")]
+            names = ("layers/1/feed_norm", "layers/1/feed/down", "norm")
+            parts = [one.module(f"encoder/{name}") for name in names]
             hooks = [
                 p.register_forward_pre_hook(lambda _, i, s=seen: s.append(i[0])) for p in parts
             ]
@@ -197,8 +198,9 @@ def test_sums_are_of_what_both_models_are_fed(model: SpeechModel) -> None:
             for hook in hooks:
                 hook.remove()
             at.append([value.double().numpy() for value in seen])
-        (r, x), (q, y) = at
-        found.append((y.T @ y, (x - y).T @ y, (r - q).T @ y))
+        (r, x, behind), (q, y, _) = at
+        share = 1 / behind.std(1, keepdims=True)  # as the norm will
+        found.append((y.T @ (share**2 * y), (x - y).T @ (share**2 * y), (r - q).T @ (share**2 * y)))
     for mine, parts in ((fitted, found[:2]), (held_out, found[2:])):
         expected = [sum(each) for each in zip(*parts, strict=True)]
         for a, b in zip((mine.moments, mine.drift, mine.carried), expected, strict=True):

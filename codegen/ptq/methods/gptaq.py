@@ -6,7 +6,9 @@ layers up to this one are rounded it is fed X^, and the stream holds R^. Rounded
 
     |X^ Q^T + R^ - (X W^T + R)|^2
 
-or, where it writes to no stream, by the same without R and R^. With E = Q - W, H = X^^T X^, and
+or, where it writes to no stream, by the same without R and R^. Where it does, rows are divided by
+the deviation of X W^T + R first: those who read a stream are norms, which do so, and some frames of
+Whisper hold values a hundred times larger than others. With E = Q - W, H = X^^T X^, and
 B = W (X - X^)^T X^ + (R - R^)^T X^, that is tr(E H E^T) - 2 tr(E B^T), and what does not depend on
 Q. It is least at Q = W + B H^-1.
 
@@ -23,9 +25,9 @@ So the error is never larger than that of gptq.py, which is given the same H. Th
 whose inputs follow from tokens, and all that has no place in the order, are as gptq.py rounds them
 with the float model's H.
 Source: Y. Li et al., GPTAQ: Efficient Finetuning-Free Quantization for Asymmetric Calibration, ICML
-2025 (arXiv 2504.02692), section 3. There each column makes up for its own part of X - X^ when it is
+2025 (arXiv 2504.02692). There each column makes up for its own part of X - X^ when it is
 rounded; here W* makes up for all of it before any is, which needs no second factor. R - R^, the
-windows held out and the choices of steps 4 and 5 are not in the paper.
+weights of rows, the windows held out and the choices of steps 4 and 5 are not in the paper.
 """
 
 from __future__ import annotations
