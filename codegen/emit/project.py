@@ -54,7 +54,9 @@ def project_files(inputs: EmitInputs) -> dict[str, bytes]:
         kernels, inputs.target, speech=sources, incbin=_is_binary(inputs, model)
     )
     hand = board_files(board, inputs.speech.records if inputs.speech else ("records_tensors",))
-    layout = lay_out(inputs.target, board, model.bound_bytes) if board.machine else None
+    regions = [use.region for use in inputs.plan.uses]
+    emulated = bool(board.machine)
+    layout = lay_out(inputs.target, board, model.bound_bytes, regions) if emulated else None
     values = {
         "model": model,
         "target": inputs.target,
