@@ -71,7 +71,8 @@ class MemoryPlan:
     `any_order_bytes` (both 0 where not known). `weights` are, for each program, its constants that
     do not lie in the target's region of constants, with their regions; it and `uses` are empty
     where there was nothing to choose. `assignment_gap` is how much cheaper another assignment may
-    be at most, in relation to the cycles of this one.
+    be at most, in relation to the cycles of this one; `own_cycles` are those with everything where
+    the target's keys put it.
     """
 
     placements: tuple[tuple[Placement, ...], ...]
@@ -84,6 +85,7 @@ class MemoryPlan:
     uses: tuple[RegionUse, ...] = ()
     weights: tuple[tuple[tuple[str, str], ...], ...] = ()
     assignment_gap: float = 0.0
+    own_cycles: int = 0
 
     def moved(self, program: int) -> dict[str, str]:
         """Constants of a program by name -> the region that they lie in."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Buffers, weights and all else in the regions of a target: a plan, its footprint, or what to mend."""
+"""Everything in the regions of a target: a plan and its footprint, or what would make it fit."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Unsettled:
         """What would make it fit: a region that may hold more, a larger one, another target."""
         found = self.on(target)
         parts = [*_permission(self, target), *_growth(found, target), *_another(self, target)]
-        return "; ".join(parts)
+        return ", or ".join(parts)
 
 
 def _taken(footprint: Footprint, target: Target) -> dict[str, int]:
@@ -87,16 +87,15 @@ def _permission(unsettled: Unsettled, target: Target) -> Iterator[str]:
             used = dict(found.plan.arena_bytes).get(region.name, 0)
             used += sum(use.weights_bytes for use in found.plan.uses if use.region == region.name)
             listed = ", ".join(f'"{what}"' for what in wanted)
-            yield (
-                f"holds = [{listed}] in [regions.{region.name}] would do, {used:,} bytes going there"
-            )
+            yield f"[regions.{region.name}] holds = [{listed}], where {used:,} bytes would go"
             return
 
 
 def _growth(found: Settled, target: Target) -> Iterator[str]:
     for each in fits(found.footprint, target):
+        reserved = target.region(each.region).reserve_bytes
         if each.excess_bytes:
-            yield f"so would a '{each.region}' of {each.required_bytes:,} bytes"
+            yield f"a '{each.region}' of {each.required_bytes + reserved:,} bytes"
 
 
 def _another(unsettled: Unsettled, target: Target) -> Iterator[str]:
@@ -108,7 +107,7 @@ def _another(unsettled: Unsettled, target: Target) -> Iterator[str]:
     ]
     for other in sorted(alike, key=lambda each: (_ram(each.regions), each.name)):
         if not _over(unsettled.on(other), other):
-            yield f"target '{other.name}' has room as it is"
+            yield f"--target {other.name}"
             return
 
 

@@ -257,7 +257,7 @@ def check_regions(target: Target, where: str) -> None:
     if len(arenas) > MAX_ARENAS:
         raise UserError(
             f"{where}: {len(arenas)} regions may hold arena or state, the runtime has at most "
-            f"{MAX_ARENAS} arenas; take \"arena\" and \"state\" from the `holds` of some."
+            f'{MAX_ARENAS} arenas; take "arena" and "state" from the `holds` of some.'
         )
     sections = [region.section_name for region in target.regions]
     for name in sections:

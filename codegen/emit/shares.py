@@ -42,9 +42,7 @@ def sections_of(inputs: EmitInputs, program: int) -> dict[str, str]:
     }
 
 
-def shares(
-    inputs: EmitInputs, arenas: Sequence[Arena], data: Sequence[Data]
-) -> tuple[Share, ...]:
+def shares(inputs: EmitInputs, arenas: Sequence[Arena], data: Sequence[Data]) -> tuple[Share, ...]:
     """What each region holds; nothing where the target leaves no choice."""
     found = []
     by_region = {arena.region: arena for arena in arenas}

@@ -116,8 +116,8 @@ def _components(
     section: _Section, symbols: Sequence[_Symbol], prefixes: Mapping[str, str]
 ) -> dict[str, int]:
     """Bytes by component; a byte counts for the first symbol that covers it."""
-    for start, whole in _SECTIONS.items():
-        if section.name.startswith(start):
+    for prefix, whole in _SECTIONS.items():
+        if section.name.startswith(prefix):
             return {whole: section.size_bytes}
     found: dict[str, int] = {}
     reached, end = section.address, section.address + section.size_bytes

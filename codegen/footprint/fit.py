@@ -61,8 +61,9 @@ def check_fit(
             f"(largest: {largest.component}, {largest.size_bytes:,})"
         )
     change = nearest()
+    change = f"With one of these it fits: {change}. " if change else ""
     raise UserError(
         f"model '{model}' does not fit target '{target.name}': {'; '.join(parts)}. "
-        f"{change[:1].upper()}{change[1:]}{'. ' * bool(change)}"
-        "`stapes targets` lists targets with larger regions; a smaller model or window needs less."
+        f"{change}`stapes targets` lists targets with larger regions; a smaller model or window "
+        "needs less."
     )

@@ -184,6 +184,7 @@ class _Problem:
             ),
             weights=tuple(map(tuple, moved)),
             assignment_gap=found.gap,
+            own_cycles=math.ceil(sum(next(iter(item.costs.values())) for item in self.items)),
         )
 
     def _use(self, region: Region, found: Assignment, arena: _Arena, room: int) -> RegionUse:

@@ -26,9 +26,7 @@ class Access:
 
     def __add__(self, other: Access) -> Access:
         """Those of both."""
-        return Access(
-            self.read_bytes + other.read_bytes, self.written_bytes + other.written_bytes
-        )
+        return Access(self.read_bytes + other.read_bytes, self.written_bytes + other.written_bytes)
 
 
 @dataclass(frozen=True)
