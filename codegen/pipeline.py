@@ -225,7 +225,7 @@ def compile_model(model: Model, target: Target) -> Compiled:
     validate(programs, memory)
     unsettled = _unsettled(model, programs, memory)
     found = unsettled.on(target)
-    return Compiled(model, target, programs, found.plan, found.footprint, unsettled)
+    return Compiled(model, target, found.programs, found.plan, found.footprint, unsettled)
 
 
 def emit_inputs(compiled: Compiled, name: str | None = None, weights: str = "auto") -> EmitInputs:

@@ -220,9 +220,9 @@ class Buffer:
     """Memory that lives while the program runs.
 
     `role` is "activation", "input" (written before the first step), "output" (read after the last
-    step), "front_end" (live only before the first step), "state" (live always) or "shared" (live
-    from its first use in any program to its last). State and shared buffers of one name are one
-    buffer in all programs.
+    step), "front_end" (live only before the first step), "copy" (of a constant), "state" (live
+    always) or "shared" (live from its first use in any program to its last). State and shared
+    buffers of one name are one buffer in all programs.
     """
 
     name: str

@@ -10,9 +10,11 @@ from codegen.emit.speech import CtcDecoder, SpeechInputs
 from codegen.footprint.fit import fits
 from codegen.footprint.predict import ARENA_SECTION, WEIGHTS_SECTION, greedy_rows, predict
 from codegen.footprint.predict import speech_rows as ctc_rows
-from codegen.memory.place import place, spread
+from codegen.memory.place import place
+from codegen.memory.settle import settle
 from codegen.memory.validate import validate
 from codegen.memory.validate_regions import validate_regions
+from codegen.memory.validate_stages import validate_stages
 from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
 from codegen.program import Program, same
 from codegen.target import Region, Target, load_target, target_names
@@ -23,8 +25,9 @@ BLOCKS_A_SECOND = 100
 
 @dataclass(frozen=True)
 class Settled:
-    """Where everything lies in the regions of one target, and the bytes that this takes."""
+    """Programs, where everything lies in the regions of one target, and the bytes this takes."""
 
+    programs: tuple[Program, ...]
     plan: MemoryPlan
     footprint: Footprint
 
@@ -45,10 +48,12 @@ class Unsettled:
         """Everything in the regions of a target, whether it fits or not."""
         extras = self.extras(target)
         others = predict(self.programs, place(self.plan, target), target, extras)
-        plan = spread(self.programs, self.plan, target, _taken(others, target), self.runs)
-        validate(self.programs, plan)
-        validate_regions(self.programs, plan, target)
-        return Settled(plan, predict(self.programs, plan, target, extras))
+        taken = _taken(others, target)
+        programs, plan = settle(self.programs, self.plan, target, taken, self.runs)
+        validate_stages(self.programs, programs)
+        validate(programs, plan)
+        validate_regions(programs, plan, target)
+        return Settled(programs, plan, predict(programs, plan, target, extras))
 
     def nearest_change(self, target: Target) -> str:
         """What would make it fit: a region that may hold more, a larger one, another target."""

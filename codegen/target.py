@@ -24,6 +24,7 @@ HOLDS = {
     "arena": "activations and scratch",
     "state": "KV cache, cross keys and values, and what else outlives a graph",
     "weights": "const arrays, which start-up copies from the constants' region where it is RAM",
+    "copies": "const arrays for as long as a step needs them, copied in front of it",
 }
 #: STAPES_MAX_ARENAS of firmware/include/stapes/stapes.h.
 MAX_ARENAS = 4
@@ -122,9 +123,10 @@ class Target:
         return next(region for region in self.regions if region.name == name)
 
     def holding(self, what: str) -> tuple[Region, ...]:
-        """The regions that may hold this of HOLDS, first that of the target's own key."""
-        own = self.region(self.constants if what == "weights" else self.arena)
-        return (own, *(r for r in self.regions if what in r.holds and r != own))
+        """The regions that may hold this of HOLDS, first that of the target's own key, if any."""
+        keys = {"arena": self.arena, "state": self.arena, "weights": self.constants}
+        own = [region for region in self.regions if region.name == keys.get(what)]
+        return (*own, *(r for r in self.regions if what in r.holds and r not in own))
 
 
 @dataclass(frozen=True)
@@ -253,11 +255,11 @@ def check_regions(target: Target, where: str) -> None:
         problem = next(_region_problems(region, target, idle), None)
         if problem is not None:
             raise UserError(f"{where}, region '{region.name}': {problem}")
-    arenas = {*target.holding("arena"), *target.holding("state")}
+    arenas = {region for what in ("arena", "state", "copies") for region in target.holding(what)}
     if len(arenas) > MAX_ARENAS:
         raise UserError(
-            f"{where}: {len(arenas)} regions may hold arena or state, the runtime has at most "
-            f'{MAX_ARENAS} arenas; take "arena" and "state" from the `holds` of some.'
+            f"{where}: {len(arenas)} regions may hold arena, state or copies, the runtime has at "
+            f"most {MAX_ARENAS} arenas; take these from the `holds` of some."
         )
     sections = [region.section_name for region in target.regions]
     for name in sections:

@@ -24,9 +24,10 @@ from codegen.memory.timeline import Timeline, timeline
 from codegen.memory.traffic import Access, Traffic, traffic
 from codegen.memory_plan import ARENA, SCRATCH, MemoryPlan, RegionUse
 from codegen.program import Constant, Program, arrays_bytes
-from codegen.target import Region, Target
+from codegen.target import HOLDS, Region, Target
 
 _ROUNDS = 6
+_KINDS = {"state": "state", "shared": "state", "copy": "copies"}
 _PADDING_BYTES = 32  # in front of a region's sections of arena and weights
 
 
@@ -57,8 +58,8 @@ def spread(
 
     Program n runs `runs[n]` times. The result may exceed a region; that is `fit`'s question.
     """
-    choices = {what: target.holding(what) for what in ("arena", "state", "weights")}
-    if all(len(regions) == 1 for regions in choices.values()):
+    choices = {what: target.holding(what) for what in HOLDS}
+    if not any(region.holds for region in target.regions):
         return place(plan, target)
     problem = _Problem(programs, choices, runs)
     rooms = {
@@ -109,13 +110,13 @@ class _Problem:
         self.accesses = _need_accesses(self.time, found)
         self.constants: list[tuple[int, Constant]] = []
         needs, whole = self.time.needs, _span(self.time.needs)
-        roles = _states(programs, self.time)
+        kinds = _kinds(programs, self.time)
         self.items = [
             Item(
                 need.padded_bytes,
                 need.first_use,
                 need.last_use,
-                _costs(access, choices["state" if position in roles else "arena"]),
+                _costs(access, choices[kinds[position]]),
                 need.may_cover,
             )
             for position, (need, access) in enumerate(zip(needs, self.accesses, strict=True))
@@ -223,14 +224,14 @@ def _need_accesses(time: Timeline, found: Sequence[Traffic]) -> list[Access]:
     return accesses
 
 
-def _states(programs: Sequence[Program], time: Timeline) -> set[int]:
-    """The needs that outlive a program."""
-    return {
-        position
-        for program, needs, where in zip(programs, time.local, time.where, strict=True)
-        for need, position in zip(needs, where, strict=True)
-        if need.buffer != SCRATCH and program.buffers[need.buffer].role in ("state", "shared")
-    }
+def _kinds(programs: Sequence[Program], time: Timeline) -> list[str]:
+    """Which of HOLDS each need is."""
+    kinds = ["arena"] * len(time.needs)
+    for program, needs, where in zip(programs, time.local, time.where, strict=True):
+        for need, position in zip(needs, where, strict=True):
+            if need.buffer != SCRATCH:
+                kinds[position] = _KINDS.get(program.buffers[need.buffer].role, "arena")
+    return kinds
 
 
 def _span(needs: Sequence[Interval]) -> tuple[int, int]:

@@ -29,6 +29,7 @@ def _buffers(programs: Sequence[Program], plan: MemoryPlan, target: Target) -> I
         for each in row:
             role = "" if each.buffer < 0 else program.buffers[each.buffer].role
             what = "state" if role in ("state", "shared") else "arena"
+            what = "copies" if role == "copy" else what
             if each.region not in kinds:
                 yield f"'{each.name}' lies in '{each.region}', which there is not"
             elif what not in holds[each.region] or kinds[each.region] in ("flash", "mram"):

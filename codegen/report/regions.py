@@ -58,6 +58,12 @@ def region_lines(programs: Sequence[Program], plan: MemoryPlan) -> list[str]:
             lines.append(
                 f"{several}{len(there)} of {len(sizes)} arrays, {sum(there):,} bytes, in {region}"
             )
+        copied = [buffer.size_bytes for buffer in program.buffers if buffer.role == "copy"]
+        if copied:
+            lines.append(
+                f"{several}{len(copied)} arrays, {sum(copied):,} bytes, are copied in front of the"
+                " steps that multiply by them"
+            )
     if plan.uses:
         cycles = sum(use.cycles for use in plan.uses)
         lines.append(

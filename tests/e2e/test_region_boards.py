@@ -49,6 +49,9 @@ def test_bits_and_bytes_of_several_regions(tmp_path: Path, name: str, weights: s
     compiled = pipeline.compile_model(pipeline.open_model(source), target)
     assert {"dtcm", "sram"} <= {region for region, _ in compiled.plan.arena_bytes}
     assert "itcm" in compiled.plan.moved(0).values()
+    copies = [step.kernel for step in compiled.programs[0].steps].count("stapes_copy")
+    assert copies == [b.role for b in compiled.programs[0].buffers].count("copy")
+    assert copies > 5 or name != "person_detect"
     emit(pipeline.emit_inputs(compiled, None, weights), tmp_path / "c")
     firmware = build(tmp_path / "c")
     inputs = payloads(source, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from codegen.errors import StapesError, UserError
 from codegen.memory.assign import Item, assign, peak
 from codegen.memory.place import place, spread
 from codegen.memory.plan import plan
+from codegen.memory.stage import staged, stages
 from codegen.memory.traffic import Access, traffic
 from codegen.memory.validate import validate
 from codegen.memory.validate_regions import validate_regions
+from codegen.memory.validate_stages import validate_stages
+from codegen.memory_plan import MemoryPlan
 from codegen.program import Buffer, BufferRef, Constant, Params, Program, RowAccess, Scratch, Step
 from codegen.report.data import plan_report_data
 from codegen.report.memory_map import memory_maps_svg
@@ -201,10 +204,67 @@ def test_several_regions_may_be_too_small_together() -> None:
         pipeline.emit_inputs(found)
 
 
+def test_weights_are_copied_where_that_pays() -> None:
+    """Lines of images multiply by a filter many times, the only row of a matrix once."""
+    without = with_region(with_room(12_000), "sram", holds=())
+    without = with_region(without, "dtcm", holds=("arena", "state", "weights"))
+    with_copies = compiled(PERSON_DETECT, with_room(12_000))
+    direct = compiled(PERSON_DETECT, without)
+    (program,), (given,) = with_copies.programs, direct.programs
+    copied = [step for step in program.steps if step.kernel == "stapes_copy"]
+    assert len(copied) > 5
+    assert len(program.steps) == len(given.steps) + len(copied)
+    assert sum(u.cycles for u in with_copies.plan.uses) < sum(u.cycles for u in direct.plan.uses)
+    one_row = stages((matrix(1),), MemoryPlan((), (), 0), with_room(12_000), (10,))
+    many_rows = stages((matrix(9),), MemoryPlan((), (), 0), with_room(12_000), (10,))
+    assert (len(one_row), len(many_rows)) == (0, 1)
+    assert many_rows[0].read_bytes == 9 * many_rows[0].copied_bytes == 9 * 21 * 10
+
+
+def test_groups_have_their_copies_in_front() -> None:
+    found = compiled(PERSON_DETECT, with_room(12_000))
+    (program,), given = found.programs, found.unsettled.programs
+    assert program.groups
+    for group, before in zip(program.groups, given[0].groups, strict=True):
+        assert group.paces == before.paces
+        steps = program.steps[group.first_step : group.last_step + 1]
+        assert "stapes_copy" not in [step.kernel for step in steps]
+    validate_stages(given, found.programs)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda steps: steps[1:], "reads a copy before it is made"),
+        (lambda steps: [steps[1], steps[0], *steps[2:]], "reads a copy before it is made"),
+        (lambda steps: [replace(steps[0], kernel="stapes_add_s8"), *steps[1:]], "something else"),
+        (lambda steps: [*steps[:-1]], "steps are left of"),
+        (lambda steps: [*steps[:-1], replace(steps[-1], rows=2)], "has changed"),
+        (
+            lambda steps: [
+                replace(steps[0], operands=(20, *steps[0].operands[1:])),
+                *steps[1:],
+            ],
+            "something else",
+        ),
+    ],
+)
+def test_the_check_of_copies_notices(
+    change: Callable[[Sequence[Step]], Sequence[Step]], message: str
+) -> None:
+    given = (matrix(9),)
+    target = with_room(12_000)
+    found = staged(given, stages(given, MemoryPlan((), (), 0), target, (10,)))
+    validate_stages(given, found)
+    wrong = replace(found[0], steps=tuple(change(found[0].steps)))
+    with pytest.raises(StapesError, match=message):
+        validate_stages(given, (wrong,))
+
+
 def test_the_plan_is_told_by_region() -> None:
     found = compiled(PERSON_DETECT, with_room(12_000))
     text = to_text(plan_view(found.programs, found.plan), 120)
-    for words in ("dtcm: ", "sram: ", "2 arenas, ", "of 113 arrays", "memory takes "):
+    for words in ("dtcm: ", "sram: ", "2 arenas, ", "of 113 arrays", "are copied", "memory takes "):
         assert words in text
     data = json.loads(json.dumps(plan_report_data(found.programs, found.plan)))
     assert [each["region"] for each in data["regions"]] == ["dtcm", "sram", "ddr"]
@@ -273,5 +333,5 @@ def test_no_more_regions_than_a_context_has_arenas(tmp_path: Path) -> None:
     )
     path = tmp_path / "chip.toml"
     path.write_text(GOOD + more, encoding="utf-8")
-    with pytest.raises(UserError, match="5 regions may hold arena or state"):
+    with pytest.raises(UserError, match="5 regions may hold arena, state or"):
         read_target(path)
