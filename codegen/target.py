@@ -288,6 +288,10 @@ def _region_problems(region: Region, target: Target, must_hold: bool) -> Iterato
             f"base {region.base:#x} is no multiple of its alignment_bytes, {align}; move the base, "
             "or take a smaller alignment."
         )
+    for key in ("bytes_per_cycle", "write_bytes_per_cycle"):
+        speed = getattr(region, key)
+        if speed is not None and not 0.001 <= speed <= 1024:
+            yield f"{key} is {speed:g}; it must be from 0.001 to 1024."
     if region.reserve_bytes >= region.size_bytes:
         yield f"reserve_bytes is {region.reserve_bytes}; it must be below {region.size_bytes}."
     if region.holds and region.name == target.code and not region.reserve_bytes:

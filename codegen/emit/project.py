@@ -190,6 +190,15 @@ def _description(
         ],
         "kernels": sorted(path for path in runtime if path.startswith("kernels/")),
     }
+    if model.shares:
+        description["regions"] = [
+            {
+                "region": share.region,
+                "arena_bytes": share.arena.size_bytes if share.arena else 0,
+                "weights_bytes": share.weights_bytes,
+            }
+            for share in model.shares
+        ]
     if model.pieces:
         description["weights"] = {
             "region": inputs.target.weights_region,

@@ -26,6 +26,7 @@ import numpy as np
 
 _NODES = 500
 _GAP = 1e-3
+_UNKNOWN = 1.0  # the gap where nothing is known of others
 _UNIT = 16  # bytes that rows count in
 
 
@@ -57,7 +58,15 @@ def assign(items: Sequence[Item], rooms: Mapping[str, int]) -> Assignment:
     cheapest = tuple(min(item.costs, key=lambda r: (item.costs[r], r)) for item in items)
     if all(peak(items, cheapest, name) <= room for name, room in rooms.items()):
         return Assignment(cheapest, 0.0)
-    return _Problem(items, rooms).solve() or _Problem(items, rooms, elastic=True).exceeded()
+    found = _Problem(items, rooms).solve()
+    return found or _Problem(items, rooms, elastic=True).solve() or _first(items, rooms)
+
+
+def _first(items: Sequence[Item], rooms: Mapping[str, int]) -> Assignment:
+    """Each item in the first of its regions, whatever fits there."""
+    regions = tuple(next(iter(item.costs)) for item in items)
+    over = (peak(items, regions, name) - room for name, room in rooms.items())
+    return Assignment(regions, _UNKNOWN, sum(max(0, each) for each in over))
 
 
 def peak(items: Sequence[Item], regions: Sequence[str], name: str) -> int:
@@ -129,13 +138,8 @@ class _Problem:
             return None
         chosen = tuple(self._chosen(index, found.x) for index in range(len(self.items)))
         excess = math.ceil(sum(found.x[column] for column in self.excess.values()) - 1e-6) * _UNIT
-        return Assignment(chosen, max(0.0, float(found.mip_gap or 0.0)), excess)
-
-    def exceeded(self) -> Assignment:
-        """That which exceeds the rooms least."""
-        found = self.solve()
-        assert found is not None  # an elastic program always has one
-        return found
+        gap = _UNKNOWN if self.elastic else min(_UNKNOWN, max(0.0, float(found.mip_gap or 0.0)))
+        return Assignment(chosen, gap, excess)
 
     def _chosen(self, index: int, x: np.ndarray) -> str:
         return max(self.items[index].costs, key=lambda region: x[self.x[index, region]])

@@ -311,6 +311,7 @@ HELD = GOOD.replace("[regions.sram]", '[regions.sram]\nholds = ["weights"]')
         ('["weights"]', '["weights"]\nsection = "a.b"', "section is 'a.b'; it must be"),
         ('code = "flash"', 'code = "sram"', "give it reserve_bytes for the code"),
         ('["weights"]', '["weights"]\nbytes_per_cycle = 0', "bytes_per_cycle is 0; it must be a"),
+        ('["weights"]', '["weights"]\nwrite_bytes_per_cycle = 1e-9', "it must be from 0.001 to"),
     ],
 )
 def test_mistakes_in_regions_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
