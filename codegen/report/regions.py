@@ -10,8 +10,8 @@ from typing import Any
 from codegen.memory_plan import MemoryPlan
 from codegen.program import Program
 
-#: A row of the table of regions.
-HEADINGS = ("region", ">arena", ">live", ">weights", ">free", ">read", ">written", ">cycles")
+#: A row of the table of regions: bytes, and cycles of accessing them.
+HEADINGS = ("region", ">arena", ">weights", ">free", ">accessed", ">cycles")
 
 
 def regions_data(programs: Sequence[Program], plan: MemoryPlan) -> dict[str, Any]:
@@ -35,11 +35,9 @@ def region_rows(plan: MemoryPlan) -> list[tuple[str, ...]]:
         (
             use.region,
             f"{use.arena_bytes:,}",
-            f"{use.peak_bytes:,}",
             f"{use.weights_bytes:,}",
             f"{use.available_bytes - use.arena_bytes - use.weights_bytes:,}",
-            f"{use.read_bytes:,}",
-            f"{use.written_bytes:,}",
+            f"{use.read_bytes + use.written_bytes:,}",
             f"{use.cycles:,}",
         )
         for use in plan.uses

@@ -14,6 +14,7 @@ from codegen import pipeline
 from codegen.emit.project import emit
 from codegen.errors import StapesError
 from codegen.memory_plan import UNATTRIBUTED
+from codegen.package import load_package
 from codegen.target import Target, load_target
 from codegen.tflite.write import write
 from codegen.toolchain.project import build, run
@@ -88,6 +89,22 @@ def test_attention_over_two_regions(tmp_path: Path) -> None:
     answers = run(tmp_path / "c", sent, firmware=build(tmp_path / "c"))
     reference = Reference(source.read_bytes())
     assert [each.outputs for each in answers] == [reference(each)[0].tobytes() for each in inputs]
+
+
+def test_speech_over_two_regions_is_that_of_the_host(tmp_path: Path, package: Path) -> None:
+    loaded = load_package(package)
+    noise = np.random.default_rng(4).normal(0, 8000, (3, loaded.window_samples))
+    sent = [pcm.clip(-32768, 32767).astype(np.int16).tobytes() for pcm in noise]
+    heard = []
+    for target in (load_target("host"), with_rooms(itcm=600, dtcm=3_000)):
+        compiled = pipeline.compile_model(pipeline.packaged_model(loaded), target)
+        folder = tmp_path / target.name
+        emit(pipeline.emit_inputs(compiled), folder)
+        answers = run(folder, sent, firmware=build(folder))
+        heard.append([(answer.text, answer.outputs) for answer in answers])
+    assert [region for region, _ in compiled.plan.arena_bytes] == ["dtcm", "sram"]
+    assert heard[0] == heard[1]
+    assert len({outputs for _, outputs in heard[0]}) == 3
 
 
 def test_a_smaller_region_is_refused_by_compiler_and_linker(tmp_path: Path) -> None:
