@@ -48,7 +48,7 @@ class Unsettled:
         """Everything in the regions of a target, whether it fits or not."""
         extras = self.extras(target)
         others = predict(self.programs, place(self.plan, target), target, extras)
-        taken = _taken(others, target)
+        taken = _taken(others)
         programs, plan = settle(self.programs, self.plan, target, taken, self.runs)
         validate_stages(self.programs, programs)
         validate(programs, plan)
@@ -62,14 +62,12 @@ class Unsettled:
         return ", or ".join(parts)
 
 
-def _taken(footprint: Footprint, target: Target) -> dict[str, int]:
-    """Bytes of each region that are neither arena nor weights that have a choice."""
-    chosen = [ARENA_SECTION]
-    weights = len(target.holding("weights")) > 1
+def _taken(footprint: Footprint) -> dict[str, int]:
+    """Bytes of each region that are neither arena nor weights of the programs."""
     taken: dict[str, int] = {}
     for row in footprint.rows:
-        mine = row.section == WEIGHTS_SECTION and row.component == "weights"
-        if row.section not in chosen and not (mine and weights):
+        weights = row.section == WEIGHTS_SECTION and row.component == "weights"
+        if row.section != ARENA_SECTION and not weights:
             taken[row.region] = taken.get(row.region, 0) + row.size_bytes
     return taken
 

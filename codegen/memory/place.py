@@ -28,6 +28,9 @@ from codegen.target import HOLDS, Region, Target
 
 _ROUNDS = 6
 _KINDS = {"state": "state", "shared": "state", "copy": "copies"}
+#: The region of copies that are better not made: `settle` leaves them out.
+NO_COPY = ""
+
 _PADDING_BYTES = 32  # in front of a region's sections of arena and weights
 
 
@@ -105,7 +108,7 @@ class _Problem:
         choices: Mapping[str, Sequence[Region]],
         runs: Sequence[int],
     ) -> None:
-        self.time = timeline(programs)
+        self.time, self.choices = timeline(programs), choices
         found = [traffic(program, n) for program, n in zip(programs, runs, strict=True)]
         self.accesses = _need_accesses(self.time, found)
         self.constants: list[tuple[int, Constant]] = []
@@ -116,18 +119,26 @@ class _Problem:
                 need.padded_bytes,
                 need.first_use,
                 need.last_use,
-                _costs(access, choices[kinds[position]]),
+                self._costs(kinds[position], access),
                 need.may_cover,
             )
             for position, (need, access) in enumerate(zip(needs, self.accesses, strict=True))
         ]
         for number, program in enumerate(programs):
-            for constant in program.constants if len(choices["weights"]) > 1 else ():
+            for constant in program.constants:
                 access = found[number].constants.get(constant.name, Access())
                 self.constants.append((number, constant))
                 self.accesses.append(access)
                 size = round_up(constant.size_bytes, 8)  # wherever arrays of 8 bytes stand
-                self.items.append(Item(size, *whole, _costs(access, choices["weights"])))
+                self.items.append(Item(size, *whole, self._costs("weights", access)))
+
+    def _costs(self, kind: str, access: Access) -> dict[str, float]:
+        """Cycles by region; what a copy saves may be less than its bytes are worth."""
+        read, written = access.read_bytes, access.written_bytes
+        costs = {region.name: region.cycles(read, written) for region in self.choices[kind]}
+        if kind == "copies":
+            costs[NO_COPY] = self.choices["weights"][0].cycles(read, 0)
+        return costs
 
     def assigned(self, rooms: Mapping[str, int]) -> Assignment:
         """Regions for all items."""
@@ -168,7 +179,7 @@ class _Problem:
         for (number, constant), name in places:
             if name != target.constants:
                 moved[number].append((constant.name, name))
-        order = [r.name for r in target.regions]
+        order = [*(r.name for r in target.regions), NO_COPY]
         sizes = sorted(
             ((name, arena.size_bytes) for name, arena in arenas.items()),
             key=lambda each: order.index(each[0]),
@@ -181,7 +192,7 @@ class _Problem:
             uses=tuple(
                 self._use(target.region(name), found, arenas.get(name, _EMPTY), rooms[name])
                 for name in order
-                if name in found.regions
+                if name in found.regions and name != NO_COPY
             ),
             weights=tuple(map(tuple, moved)),
             assignment_gap=found.gap,
@@ -207,10 +218,6 @@ class _Problem:
 def _within(need: Interval, here: set[int]) -> Interval:
     """A need among those of its region only."""
     return replace(need, may_cover=tuple(source for source in need.may_cover if source in here))
-
-
-def _costs(access: Access, regions: Sequence[Region]) -> dict[str, float]:
-    return {r.name: r.cycles(access.read_bytes, access.written_bytes) for r in regions}
 
 
 def _need_accesses(time: Timeline, found: Sequence[Traffic]) -> list[Access]:

@@ -2,7 +2,8 @@
 """Programs and their plan for the regions of a target, with copies of weights where they pay.
 
 1. Assign regions (place.py), and take every matrix whose copy would pay somewhere.
-2. Assign again with all of these copies; leave out those that do not pay where they came to lie.
+2. Assign again with all of these copies, or none of some; leave out those that do not pay where
+   they came to lie.
 3. Repeat until nothing is left out. Copies that do not lower the cycles of all are dropped.
 """
 
@@ -19,7 +20,7 @@ from codegen.memory_plan import MemoryPlan
 from codegen.program import Program
 from codegen.target import Target
 
-_ROUNDS = 4
+_ROUNDS = 8
 
 
 def settle(

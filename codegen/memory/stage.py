@@ -65,8 +65,9 @@ def worthwhile(
         here = [each for each in chosen if each.program == number]
         first = len(program.buffers) - len(here)  # copies have the last buffers, in their order
         for position, each in enumerate(here):
-            fast = target.region(plan.buffer(number, first + position).region)
-            if each.pays(_lies(each, plan, target), fast):
+            name = plan.buffer(number, first + position).region
+            slow = _lies(each, plan, target)
+            if any(each.pays(slow, fast) for fast in target.regions if fast.name == name):
                 kept.append(each)
     return tuple(kept)
 

@@ -221,6 +221,19 @@ def test_weights_are_copied_where_that_pays() -> None:
     assert many_rows[0].read_bytes == 9 * many_rows[0].copied_bytes == 9 * 21 * 10
 
 
+def test_a_region_may_hold_copies_alone() -> None:
+    target = with_region(with_room(12_000), "dtcm", holds=("copies",))
+    found = compiled(PERSON_DETECT, with_region(target, "sram", holds=()))
+    kinds = {
+        found.programs[0].buffers[each.buffer].role
+        for each in found.plan.placements[0]
+        if each.region == "dtcm" and each.buffer >= 0
+    }
+    assert kinds == {"copy"}
+    assert found.plan.moved(0) == {}
+    assert sum(use.cycles for use in found.plan.uses) < found.plan.own_cycles
+
+
 def test_groups_have_their_copies_in_front() -> None:
     found = compiled(PERSON_DETECT, with_room(12_000))
     (program,), given = found.programs, found.unsettled.programs
