@@ -105,7 +105,7 @@ def _another(unsettled: Unsettled, target: Target) -> Iterator[str]:
     """The known target of this core with the least RAM that has room as it is."""
     alike = [
         other
-        for other in map(load_target, target_names())
+        for other in (load_target(name).with_speech() for name in target_names())
         if (other.cpu, other.features) == (target.cpu, target.features)
     ]
     for other in sorted(alike, key=lambda each: (_ram(each.regions), each.name)):
