@@ -7,7 +7,7 @@ Where a target leaves no choice, the plan's one arena lies in `target.arena`. Ot
    each region that may hold it.
 2. Assign regions at the least cycles within what each has free (assign.py).
 3. Give the buffers of each region offsets of their own (plan.py). Where they take more than is
-   free, that is as much less for step 2; after a few rounds the plan stays too large.
+   free, that is as much less for step 2, and after a few rounds none of them lie there.
 """
 
 from __future__ import annotations
@@ -73,16 +73,18 @@ def spread(
         if any(region in regions for regions in choices.values())
     }
     left = dict(rooms)
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
         found = problem.assigned({name: max(0, room) for name, room in left.items()})
         arenas = problem.arenas(found)
         over = {
             name: arenas.get(name, _EMPTY).size_bytes + problem.weights_bytes(found, name) - room
             for name, room in rooms.items()
         }
-        if found.excess_bytes or all(bytes_ <= 0 for bytes_ in over.values()):
+        full = {name: bytes_ for name, bytes_ in over.items() if bytes_ > 0}
+        if found.excess_bytes or not full:
             break
-        left = {name: left[name] - max(0, over[name]) for name in left}
+        patient = number < _ROUNDS - 2  # at last such a region is left empty
+        left |= {name: left[name] - bytes_ if patient else 0 for name, bytes_ in full.items()}
     return problem.planned(plan, target, found, arenas, rooms)
 
 
