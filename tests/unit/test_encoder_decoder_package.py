@@ -241,14 +241,10 @@ def test_a_rule_that_matches_nothing_is_refused(folder: Path) -> None:
 
 
 def test_a_stem_keeps_8_bits(folder: Path) -> None:
-    recipe = Recipe("static16", 4)
-    package = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
-    encoder = encoder_decoder.read_graphs(package)[0]
-    found = {
-        (operator.kind, encoder.tensors[operator.inputs[1]].dtype)
-        for operator in encoder.operators
-        if operator.kind in ("CONV_2D", "FULLY_CONNECTED")
-    }
+    package = pipeline.quantize(folder / "tiny", folder / "m.jsonl", Recipe("static16", 4))
+    graph = encoder_decoder.read_graphs(package)[0]
+    layers = [o for o in graph.operators if o.kind in ("CONV_2D", "FULLY_CONNECTED")]
+    found = {(layer.kind, graph.tensors[layer.inputs[1]].dtype) for layer in layers}
     assert found == {("CONV_2D", "int8"), ("FULLY_CONNECTED", "int4")}
 
 
