@@ -40,8 +40,11 @@ _STATIC16_INT4 = {"mode": "static16", "weight_bits": 4}
 RECIPES: Mapping[Subject, Recipes] = {
     MOONSHINE: {
         "int4": {**_INT4, "methods": ["quarot", "gptq"]},
-        "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["round_output"]},
-        "int4 everywhere, blocks of 32": {**_INT4_EVERYWHERE, "methods": ["gptq"]},
+        "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["omniquant", "gptaq"]},
+        "int4 everywhere, blocks of 32": {
+            **_INT4_EVERYWHERE,
+            "methods": ["omniquant", "gptaq"],
+        },
         "int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]},
         "int2, blocks of 32": {**_INT2_BLOCKS, "methods": ["gptq"]},
         "static16, int4": {**_STATIC16_INT4, "methods": ["gptq"]},
