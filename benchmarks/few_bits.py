@@ -34,23 +34,28 @@ _INT4 = {"mode": "dynamic8", "weight_bits": 4}
 _INT4_BLOCKS = {**_INT4, "block_size": 32}
 _INT3_BLOCKS = {**_INT4_BLOCKS, "weight_bits": 3}
 _INT2_BLOCKS = {**_INT4_BLOCKS, "weight_bits": 2}
-#: A stem hears what no norm has evened out; dynamic8 keeps its convolutions at int8 by itself.
-_INT8_STEM = {"scope": "encoder/stem.*", "weight_bits": 8}
-_STATIC16_INT4 = {"mode": "static16", "weight_bits": 4, "rules": [_INT8_STEM]}
+_HEAD = {"scope": "decoder/output_0", "weight_bits": 4, "block_size": 32}
+_INT4_EVERYWHERE = {**_INT4_BLOCKS, "rules": [_HEAD]}
+_STATIC16_INT4 = {"mode": "static16", "weight_bits": 4}
 RECIPES: Mapping[Subject, Recipes] = {
     MOONSHINE: {
         "int4": {**_INT4, "methods": ["quarot", "gptq"]},
-        "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["round_output"]},
+        "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["omniquant", "gptaq"]},
+        "int4 everywhere, blocks of 32": {
+            **_INT4_EVERYWHERE,
+            "methods": ["omniquant", "gptaq"],
+        },
         "int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]},
         "int2, blocks of 32": {**_INT2_BLOCKS, "methods": ["gptq"]},
-        "static16, int4, int8 stem": {**_STATIC16_INT4, "methods": ["gptq"]},
+        "static16, int4": {**_STATIC16_INT4, "methods": ["gptq"]},
     },
     WHISPER: {
         "int4": {**_INT4, "methods": ["omniquant", "gptq"]},
         "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["gptq"]},
+        "int4 everywhere, blocks of 32": {**_INT4_EVERYWHERE, "methods": ["gptq"]},
         "int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]},
         "int2, blocks of 32": {**_INT2_BLOCKS, "methods": ["gptq"]},
-        "static16, int4, int8 stem": {**_STATIC16_INT4, "methods": ["omniquant", "gptq"]},
+        "static16, int4": {**_STATIC16_INT4, "methods": ["omniquant", "gptq"]},
     },
     WHISPER_BASE: {"int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]}},
 }

@@ -22,7 +22,7 @@ from codegen.errors import UserError
 from codegen.evaluate.wer import Score
 
 DEVELOPMENT = ("development",)
-ROUNDING = ("round", "round_mse", "hqq", "round_output", "gptq", "rsq")
+ROUNDING = ("round", "round_mse", "hqq", "round_output", "gptq", "gptaq", "rsq")
 COMPOSED = (
     *("smoothquant, gptq", "awq, gptq", "outlier_suppression, gptq"),
     *("omniquant, gptq", "quarot, rsq", "quarot, gptq", "omniquant"),
@@ -31,7 +31,10 @@ _BLOCKS = {"block_size": 32}
 #: Bits and blocks, and the methods that are measured there: all where methods differ most.
 WIDTHS: Mapping[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "int4": ({"weight_bits": 4}, ROUNDING + COMPOSED),
-    "int4, blocks of 32": ({"weight_bits": 4, **_BLOCKS}, ("round_output", "gptq")),
+    "int4, blocks of 32": (
+        {"weight_bits": 4, **_BLOCKS},
+        ("round_mse", "round_output", "gptq", "gptaq"),
+    ),
     "int3, blocks of 32": ({"weight_bits": 3, **_BLOCKS}, ("gptq", "rsq", "quarot, rsq")),
     "int2, blocks of 32": ({"weight_bits": 2, **_BLOCKS}, ("gptq", "quarot, rsq")),
 }

@@ -27,19 +27,26 @@ from benchmarks.voices import SAMPLE_RATE_HZ, speaker, spoken, to_peak
 
 EVALUATION_VOICES = ("slt", "rms", "awb")
 CALIBRATION_VOICES = (
-    *("flite:kal16", "espeak:en-us", "flite:kal", "espeak:en-gb+f3", "flite:kal16"),
+    *("flite:kal16", "espeak:en-us", "flite:kal", "espeak:en-gb", "flite:kal16"),
     *("espeak:en-us+m5", "espeak:en-gb-scotland", "espeak:en-us+f2"),
 )
 #: A decoder's matrices have hundreds of columns, and a sentence gives each a dozen rows.
 LONG_CALIBRATION_VOICES = (
     *CALIBRATION_VOICES,
-    *("flite:kal", "espeak:en-gb+m7", "espeak:en-us+Andrea", "flite:kal16", "espeak:en-us+f1"),
+    *("flite:kal", "espeak:en-gb", "espeak:en-us+Andrea", "flite:kal16", "espeak:en-us+f1"),
     "espeak:en-029+m1",
 )
 #: Half of it by ked, whose voice was recorded; his clips alone say most of what people's would.
 DEVELOPMENT_VOICES = (
-    *("festival:ked_diphone", "espeak:en-us+m3", "festival:ked_diphone", "espeak:en-gb+f4"),
+    *("festival:ked_diphone", "espeak:en-us+m3", "festival:ked_diphone", "espeak:en+f4"),
     *("festival:ked_diphone", "espeak:en-us+Annie", "festival:ked_diphone", "espeak:en-gb-x-rp"),
+)
+#: Recipes differ by less than seventy sentences tell apart.
+MORE_DEVELOPMENT_VOICES = (
+    *("festival:ked_diphone", "espeak:en-us+m6", "festival:ked_diphone", "espeak:en-us+f5"),
+    *("festival:ked_diphone", "espeak:en+m4", "festival:ked_diphone", "espeak:en-us+linda"),
+    *("festival:ked_diphone", "espeak:en-us+Mike", "festival:ked_diphone"),
+    *("espeak:en-us+m2", "festival:ked_diphone", "espeak:en+steph"),
 )
 #: Peaks in fractions of full scale, in turn: near, usual, far.
 PEAKS = (0.9, 0.4, 0.1)
@@ -55,6 +62,7 @@ def sentences(name: str) -> tuple[str, ...]:
 CALIBRATION = sentences("calibration")
 LONG_CALIBRATION = (*CALIBRATION, *sentences("calibration_more"))
 DEVELOPMENT = sentences("development")
+MORE_DEVELOPMENT = sentences("development_more")
 EVALUATION = sentences("evaluation")
 
 
@@ -106,11 +114,17 @@ def long_calibration_utterances() -> tuple[Utterance, ...]:
     return in_turn(LONG_CALIBRATION, LONG_CALIBRATION_VOICES)
 
 
+def development_utterances() -> tuple[Utterance, ...]:
+    """What recipes are chosen on."""
+    more = in_turn(MORE_DEVELOPMENT, MORE_DEVELOPMENT_VOICES)
+    return in_turn(DEVELOPMENT, DEVELOPMENT_VOICES) + more
+
+
 def groups() -> dict[str, tuple[Utterance, ...]]:
     """What may share nothing: the three uses of speech, people's recordings not among them."""
     return {
         "calibration": calibration_utterances() + long_calibration_utterances(),
-        "development": in_turn(DEVELOPMENT, DEVELOPMENT_VOICES),
+        "development": development_utterances(),
         "evaluation": tuple(u for voice in EVALUATION_VOICES for u in evaluation(voice)),
     }
 

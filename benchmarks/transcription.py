@@ -59,7 +59,6 @@ SUBJECTS = (
     Subject("Moonshine tiny", "moonshine-tiny", 5, "unpadded", 3),
     Subject("Whisper tiny.en", "whisper-tiny.en", 10, "30 s", 1),
 )
-_BLOCKS = {"mode": "dynamic8", "weight_bits": 4, "block_size": 32}
 #: By label; the values are those of a recipe's TOML.
 Recipes = Mapping[str, Mapping[str, Any]]
 RECIPES: Recipes = {
@@ -70,9 +69,12 @@ RECIPES: Recipes = {
     "dynamic8, int8": {"mode": "dynamic8"},
     "dynamic8, int4": {"mode": "dynamic8", "weight_bits": 4},
     # rounded to the nearest, by the scales that did best of all such on a development set
-    "dynamic8, int4, blocks of 32": {**_BLOCKS, "methods": ["round_output"]},
-    "dynamic8, int4, blocks of 32, round_mse": {**_BLOCKS, "methods": ["round_mse"]},
-    "dynamic8, int4, blocks of 32, gptq": {**_BLOCKS, "methods": ["gptq"]},
+    "dynamic8, int4, blocks of 32": {
+        "mode": "dynamic8",
+        "weight_bits": 4,
+        "block_size": 32,
+        "methods": ["round_output"],
+    },
 }
 
 #: Those whose tokens and logits are compared one by one.

@@ -73,7 +73,9 @@ def to_peak(samples: NDArray[np.int16], peak: float) -> NDArray[np.int16]:
 def speaker(voice: str) -> str:
     """Who a voice sounds like: one recorded speaker, or one variant of espeak-ng in any accent.
 
-    >>> speaker("flite:kal16"), speaker("espeak:en-gb+f3"), speaker("espeak:en-us")
+    espeak-ng 1.51 speaks en-gb whatever variant is asked of it; of en it has them.
+
+    >>> speaker("flite:kal16"), speaker("espeak:en+f3"), speaker("espeak:en-us")
     ('kal', 'espeak f3', 'espeak en-us')
     """
     program, _, name = voice.partition(":")

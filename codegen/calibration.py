@@ -16,11 +16,11 @@ from codegen.registry import plugins
 if TYPE_CHECKING:
     from codegen.evaluate.corpus import Clip
     from codegen.evaluate.loop import Run
-    from codegen.graph import Graph
+    from codegen.graph import Graph, Operator
     from codegen.models import SpeechModel
-    from codegen.ptq.calibrate import Moments, Watched
+    from codegen.ptq.calibrate import Chosen, Moments, Watched
     from codegen.ptq.observe import Observations
-    from codegen.ptq.recipe import Recipe
+    from codegen.ptq.recipe import Recipe, Rule
 
 #: The rows of every other table are looked up by the number of the step.
 BY_TOKEN = "embedding"
@@ -177,9 +177,8 @@ def transcribe(
 
     `ended` is called after each piece that a recording is cut into.
     """
-    from codegen.evaluate.greedy import is_silent, most_steps
+    from codegen.evaluate.greedy import most_steps
     from codegen.evaluate.loop import Loop, Network
-    from codegen.evaluate.split import cut
 
     rule, spec = model.decoding, model.front_end
     loop = Loop(
@@ -195,10 +194,76 @@ def transcribe(
         rule,
     )
     rate = spec.sample_rate_hz
-    for pcm in (piece for whole in recordings for piece in cut(whole, model.window_samples, rate)):
-        if is_silent(pcm, rule["silence"]):
-            continue
-        rows = spec.normalized(spec.rows(pcm, model.window_samples))
-        loop.tokens(rows, most_steps(rule, len(pcm), rate))
+    for pcm in audible(model, recordings):
+        loop.tokens(heard(model, pcm), most_steps(rule, len(pcm), rate))
         if ended is not None:
             ended()
+
+
+def audible(model: SpeechModel, recordings: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """The pieces that recordings are cut into, but for silent ones."""
+    from codegen.evaluate.greedy import is_silent
+    from codegen.evaluate.split import cut
+
+    for whole in recordings:
+        for pcm in cut(whole, model.window_samples, model.front_end.sample_rate_hz):
+            if not is_silent(pcm, model.decoding["silence"]):
+                yield pcm
+
+
+def heard(model: SpeechModel, pcm: np.ndarray) -> np.ndarray:
+    """What the first graph is fed of a piece of a recording."""
+    spec = model.front_end
+    rows: np.ndarray = spec.normalized(spec.rows(pcm, model.window_samples))
+    return rows
+
+
+def chosen_in_sequence(
+    model: SpeechModel,
+    graphs: Sequence[Graph],
+    rules: Sequence[Sequence[Rule]],
+    recordings: Sequence[np.ndarray],
+    recipe: Recipe,
+    notify: Notify,
+) -> list[Chosen]:
+    """Of each exported graph, the integers that a method chooses layer after layer; none of most.
+
+    `rules` are those of the graphs' operators. Raises UserError where nothing is heard, or for
+    values that are not finite.
+    """
+    from codegen.ptq.recipe import METHODS
+
+    method = plugins(METHODS)[recipe.method]
+    found: list[dict[int, tuple[np.ndarray, np.ndarray]]] = [{} for _ in graphs]
+    if not hasattr(method, "sequence"):
+        return list(found)
+    layers = [path for stage in model.stages for group in stage.layers for path in group]
+    places = {path: at for path in layers if (at := _place(model, graphs, path)) is not None}
+    asked = {path: rules[number][operator.index] for path, (number, operator) in places.items()}
+    pieces = list(audible(model, recordings))
+    spread = pieces[:: -(-len(pieces) // method.MOST_WINDOWS) or 1]
+    notify(f"choosing integers of {len(asked)} layers one after another on {len(spread)} windows")
+    made = method.sequence(model, (heard(model, pcm) for pcm in spread), asked)
+    for path, (number, operator) in places.items():
+        found[number][operator.inputs[1]] = made[path]
+    return list(found)
+
+
+def _place(model: SpeechModel, graphs: Sequence[Graph], path: str) -> tuple[int, Operator] | None:
+    """The number of the graph that a linear layer became part of, and its operator there.
+
+    The converter's names are not always the modules', so weights tell; None where several operators
+    have these.
+    """
+    from codegen.tflite.weights import float_weights
+
+    number = [part.name for part in model.graphs].index(path.partition("/")[0])
+    weight, graph = model.module(path).weight.numpy(), graphs[number]
+    same = [
+        operator
+        for operator in graph.operators
+        if (tensor := float_weights(graph, operator)) is not None
+        and tensor.data is not None
+        and np.array_equal(tensor.data, weight)
+    ]
+    return (number, same[0]) if len(same) == 1 else None

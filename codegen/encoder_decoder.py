@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codegen.calibration import BY_TOKEN, Notify, rounded_plainly, table_by, transformed, watch
+from codegen.calibration import (
+    BY_TOKEN,
+    Notify,
+    chosen_in_sequence,
+    rounded_plainly,
+    table_by,
+    transformed,
+    watch,
+)
 from codegen.errors import StapesError, UserError
 from codegen.graph import NUMPY_TYPES, Graph, Quantization, Tensor
 from codegen.package import PackagedGraph, SpeechPackage
@@ -22,9 +30,12 @@ if TYPE_CHECKING:
     from codegen.evaluate.trace import Traced
     from codegen.frontend._kinds import FrontEnd
     from codegen.models import SpeechModel
-    from codegen.ptq.calibrate import Moments, Watched
+    from codegen.ptq.calibrate import Chosen, Moments, Watched
     from codegen.ptq.histogram import Range
     from codegen.ptq.recipe import Recipe
+
+#: Convolutions that hear what no norm has evened out: their weights keep 8 bits.
+STEM = "encoder/stem.*"
 
 
 def front_end(package: SpeechPackage) -> FrontEnd:
@@ -100,11 +111,14 @@ def quantize(
     names = [operator_names(*pair) for pair in zip(graphs, prefixes, strict=True)]
     head = model.graphs[-1].outputs.index(LOGITS)
     kept = prefixes[-1] + graphs[-1].tensors[graphs[-1].outputs[head]].name
-    recipe = recipe.keeping([*model.int8_scopes, kept])
+    # dynamic8 leaves every convolution at 8 bits
+    stem = [] if recipe.mode == DYNAMIC else [STEM]
+    recipe = recipe.keeping([*model.int8_scopes, *stem, kept])
     recipe.for_operators(name for part in names for name in part)
     recipes = [recipe.limited_to(part) for part in names]
-    for graph, limited, each in zip(graphs, recipes, names, strict=True):
-        check_weights(graph, limited.for_operators(each))
+    rules = [limited.for_operators(each) for limited, each in zip(recipes, names, strict=True)]
+    for graph, asked in zip(graphs, rules, strict=True):
+        check_weights(graph, asked)
 
     watched: list[Watched] = []
     if recipe.mode != DYNAMIC or recipe.needs_moments:
@@ -114,11 +128,13 @@ def quantize(
     for graph, each, seen in zip(graphs, names, moments, strict=True):
         for line in rounded_plainly(graph, each, seen, recipe):
             notify(line)
+    chosen = chosen_in_sequence(model, graphs, rules, recordings, recipe, notify)
+    looked = list(zip(moments, chosen, strict=True))
     quantized: list[bytes] = []
     if recipe.mode == DYNAMIC:
-        quantized += _weights_alone(exported, recipes, prefixes, moments, notify)
+        quantized += _weights_alone(exported, recipes, prefixes, looked, notify)
     else:
-        integers = _in_integers(model, exported, watched, recipes, prefixes, moments, notify)
+        integers = _in_integers(model, exported, watched, recipes, prefixes, looked, notify)
         quantized += _taken_as_made(model, integers)
     parts = tuple(
         PackagedGraph(part.name, part.phase, data, before, part.inputs, part.outputs)
@@ -132,15 +148,15 @@ def _weights_alone(
     exported: Sequence[bytes],
     recipes: Sequence[Recipe],
     prefixes: Sequence[str],
-    moments: Sequence[Moments],
+    looked: Sequence[tuple[Moments, Chosen]],
     notify: Notify,
 ) -> Iterator[bytes]:
     """The graphs with integer weights and float activations."""
     from codegen.tflite.dynamic import quantize_weights
 
-    for data, recipe, prefix, seen in zip(exported, recipes, prefixes, moments, strict=True):
+    for data, recipe, prefix, seen in zip(exported, recipes, prefixes, looked, strict=True):
         notify(f"quantizing the weights of {prefix[:-1]}")
-        yield quantize_weights(data, recipe, prefix, seen)
+        yield quantize_weights(data, recipe, prefix, *seen)
 
 
 def _in_integers(
@@ -149,7 +165,7 @@ def _in_integers(
     watched: Sequence[Watched],
     recipes: Sequence[Recipe],
     prefixes: Sequence[str],
-    moments: Sequence[Moments],
+    looked: Sequence[tuple[Moments, Chosen]],
     notify: Notify,
 ) -> Iterator[bytes]:
     """The graphs in integers, by the ranges that the recordings gave."""
@@ -169,10 +185,10 @@ def _in_integers(
         adapted(part.graph, part.ranges(each)) for part, each in zip(watched, bits, strict=True)
     ]
     _unite(model, wires, found)
-    parts = zip(exported, found, recipes, prefixes, moments, strict=True)
+    parts = zip(exported, found, recipes, prefixes, looked, strict=True)
     for data, ranges, recipe, prefix, seen in parts:
         notify(f"quantizing {prefix[:-1]}")
-        yield quantize_ranges(data, ranges, recipe, prefix, seen)
+        yield quantize_ranges(data, ranges, recipe, prefix, *seen)
 
 
 def _taken_as_made(model: SpeechModel, quantized: Iterable[bytes]) -> Iterator[bytes]:

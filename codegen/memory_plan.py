@@ -42,6 +42,25 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class RegionUse:
+    """What a region holds where a target has several to choose from, and what that costs.
+
+    `peak_bytes` is the peak of live bytes of what lies in its arena, `available_bytes` what arena
+    and weights may take. Bytes are read and written, and `cycles` spent on that, from the first
+    step to the last, repetitions included.
+    """
+
+    region: str
+    arena_bytes: int
+    peak_bytes: int
+    weights_bytes: int
+    available_bytes: int
+    read_bytes: int
+    written_bytes: int
+    cycles: int
+
+
+@dataclass(frozen=True)
 class MemoryPlan:
     """The placements of each program, and the bytes of each region's arena over all programs.
 
@@ -49,7 +68,11 @@ class MemoryPlan:
     `unmodified_peak_bytes` the peak of the graphs as the file gave them (0 where not known).
     `optimal` says that fewer bytes are proved to be impossible for this order of steps.
     `given_order_bytes` is the peak in the file's order, and no order has a peak below
-    `any_order_bytes` (both 0 where not known).
+    `any_order_bytes` (both 0 where not known). `weights` are, for each program, its constants that
+    do not lie in the target's region of constants, with their regions; it and `uses` are empty
+    where there was nothing to choose. `assignment_gap` is how much cheaper another assignment may
+    be at most, in relation to the cycles of this one; `own_cycles` are those with everything where
+    the target's keys put it.
     """
 
     placements: tuple[tuple[Placement, ...], ...]
@@ -59,6 +82,14 @@ class MemoryPlan:
     optimal: bool = False
     given_order_bytes: int = 0
     any_order_bytes: int = 0
+    uses: tuple[RegionUse, ...] = ()
+    weights: tuple[tuple[tuple[str, str], ...], ...] = ()
+    assignment_gap: float = 0.0
+    own_cycles: int = 0
+
+    def moved(self, program: int) -> dict[str, str]:
+        """Constants of a program by name -> the region that they lie in."""
+        return dict(self.weights[program]) if self.weights else {}
 
     @property
     def total_bytes(self) -> int:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from codegen.calibration import check_heard, provenance
 from codegen.errors import UserError
 from codegen.graph import Graph, Tensor
 from codegen.measure import front_end, read_clips, window_features
-from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
+from codegen.memory_plan import Footprint, MemoryPlan
 from codegen.package import (
     MAX_MODEL_BYTES,
     PackagedGraph,
@@ -27,7 +28,7 @@ from codegen.package import (
     load_package,
     read_bytes,
 )
-from codegen.program import Program, same
+from codegen.program import Program
 from codegen.target import Target, load_board, load_target, read_target
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
     from codegen.emit.speech import SpeechInputs
     from codegen.models import SpeechModel
     from codegen.ptq.recipe import Recipe
-
-#: A caller who feeds PCM as it arrives holds 10 ms of it.
-BLOCKS_A_SECOND = 100
+    from codegen.regions import Unsettled
 
 #: Told what is about to be done.
 Notify = Callable[[str], None]
@@ -63,6 +62,14 @@ class Compiled:
     programs: tuple[Program, ...]
     plan: MemoryPlan
     footprint: Footprint
+    unsettled: Unsettled
+
+    def check_fit(self, footprint: Footprint) -> None:
+        """Raise UserError where a footprint exceeds the target, with what would make it fit."""
+        from codegen.footprint.fit import check_fit
+
+        nearest = partial(self.unsettled.nearest_change, self.target)
+        check_fit(footprint, self.target, self.model.source_name, nearest)
 
 
 def find_target(name: str) -> Target:
@@ -193,11 +200,9 @@ def compile_model(model: Model, target: Target) -> Compiled:
     Raises UserError for an operator that is not supported.
     """
     from codegen.emit.wired import wire_all
-    from codegen.footprint.predict import predict
     from codegen.lower import variants
     from codegen.memory.arrange import arrange
     from codegen.memory.liveness import graph_peak_bytes
-    from codegen.memory.place import place
     from codegen.memory.stripe import smallest
     from codegen.memory.validate import validate, validate_order
     from codegen.memory.validate_stripes import validate_values
@@ -207,32 +212,26 @@ def compile_model(model: Model, target: Target) -> Compiled:
     lowered = [tuple(variants(graph, target)) for graph in model.graphs]
     if model.package is not None and model.package.wired:
         lowered = wire_all(model.package, encoder_decoder.front_end(model.package), lowered)
-    found = list(map(smallest, lowered))
-    validate_values(*zip(*found, strict=True))
-    programs = tuple(striped for _, striped in found)
-    extras: tuple[FootprintRow, ...] = ()
-    if model.package is not None:
-        speech = _speech_inputs(model.package, model.graphs)
-        if not model.package.wired:
-            buffers = programs[0].buffers + front_end(model.package).buffers()
-            programs = (replace(programs[0], buffers=buffers), *programs[1:])
-        extras = _speech_rows(target, speech, programs)
+    pairs = list(map(smallest, lowered))
+    validate_values(*zip(*pairs, strict=True))
+    programs = tuple(striped for _, striped in pairs)
+    if model.package is not None and not model.package.wired:
+        buffers = programs[0].buffers + front_end(model.package).buffers()
+        programs = (replace(programs[0], buffers=buffers), *programs[1:])
     peak = max(graph_peak_bytes(graph) for graph in model.graphs)
     given = programs
     programs, memory = arrange(given, unmodified_peak_bytes=peak)
     validate_order(given, programs)
     validate(programs, memory)
-    memory = place(memory, target)
-    return Compiled(model, target, programs, memory, predict(programs, memory, target, extras))
+    unsettled = _unsettled(model, programs, memory)
+    found = unsettled.on(target)
+    return Compiled(model, target, found.programs, found.plan, found.footprint, unsettled)
 
 
 def emit_inputs(compiled: Compiled, name: str | None = None, weights: str = "auto") -> EmitInputs:
     """What emit is given; raises UserError where the model does not fit the target."""
-    from codegen.footprint.fit import check_fit
-
     inputs = _emit_inputs(compiled, name, weights)
-    footprint = _placed(compiled.footprint, inputs)
-    check_fit(footprint, compiled.target, compiled.model.source_name)
+    compiled.check_fit(_placed(compiled.footprint, inputs))
     return inputs
 
 
@@ -265,25 +264,17 @@ def _emit_inputs(compiled: Compiled, name: str | None, weights: str) -> EmitInpu
     )
 
 
-def _speech_rows(
-    target: Target, speech: SpeechInputs, programs: Sequence[Program]
-) -> tuple[FootprintRow, ...]:
-    from codegen.emit.speech import CtcDecoder
-    from codegen.footprint.predict import greedy_rows, speech_rows
+def _unsettled(model: Model, programs: tuple[Program, ...], plan: MemoryPlan) -> Unsettled:
+    """What is still to be put into the regions of a target."""
+    from codegen.regions import Unsettled, speech_rows
 
-    block_bytes = 2 * speech.sample_rate_hz // BLOCKS_A_SECOND
-    heard, decoder = (speech.input.struct_bytes, speech.input.tables), speech.decoder
-    if isinstance(decoder, CtcDecoder):
-        return speech_rows(target, heard, decoder.words, speech.text_bytes, block_bytes)
-    weights = [constant.values for program in programs for constant in program.constants]
-    tables = {
-        table.name: [
-            values for values in table.arrays if not any(same(values, each) for each in weights)
-        ]
-        for table in decoder.tables
-    }
-    states = len(decoder.states)
-    return greedy_rows(target, heard, tables, decoder.words, states, speech.text_bytes, block_bytes)
+    if model.package is None:
+        return Unsettled(programs, plan, (1,) * len(programs), lambda _: ())
+    speech = _speech_inputs(model.package, model.graphs)
+    again = int(model.package.decoding.get("most_tokens", 1))
+    runs = tuple(again if program.repeats else 1 for program in programs)
+    rows = partial(speech_rows, speech=speech, programs=programs)
+    return Unsettled(programs, plan, runs, rows)
 
 
 def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInputs:
@@ -326,7 +317,8 @@ def linked_footprint(
 
     data, target = read_bytes(elf, MAX_MODEL_BYTES), compiled.target
     inputs = _emit_inputs(compiled, name, weights)
-    memories = lay_out(target, load_board(target.board), bound_bytes(inputs)).memories
+    board, used = load_board(target.board), [use.region for use in compiled.plan.uses]
+    memories = lay_out(target, board, bound_bytes(inputs), used).memories
     regions = [(m.name, m.origin, m.length) for m in memories]
     linked = read_elf(data, regions, model_prefixes(inputs.name))
     placed = _placed(compiled.footprint, inputs).rows

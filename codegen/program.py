@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,15 @@ class Constant:
     def size_bytes(self) -> int:
         """Bytes in flash."""
         return int(self.values.nbytes)
+
+
+def arrays_bytes(constants: Iterable[Constant]) -> int:
+    """Bytes of arrays one after another, each at a multiple of its type's size, at least of 4."""
+    end = 0
+    for constant in constants:
+        alignment = max(4, constant.values.itemsize)
+        end = -(-end // alignment) * alignment + constant.size_bytes
+    return end
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
@@ -211,9 +220,9 @@ class Buffer:
     """Memory that lives while the program runs.
 
     `role` is "activation", "input" (written before the first step), "output" (read after the last
-    step), "front_end" (live only before the first step), "state" (live always) or "shared" (live
-    from its first use in any program to its last). State and shared buffers of one name are one
-    buffer in all programs.
+    step), "front_end" (live only before the first step), "copy" (of a constant), "state" (live
+    always) or "shared" (live from its first use in any program to its last). State and shared
+    buffers of one name are one buffer in all programs.
     """
 
     name: str

@@ -7,6 +7,7 @@ import difflib
 import itertools
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,18 @@ from codegen.errors import UserError
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MEMORY_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 REGION_KINDS = ("tcm", "sram", "psram", "flash", "mram")
+READ_ONLY_KINDS = ("flash", "mram")
+#: What `Region.holds` may list, with what it is.
+HOLDS = {
+    "arena": "activations and scratch",
+    "state": "KV cache, cross keys and values, and what else outlives a graph",
+    "weights": "const arrays, which start-up copies from the constants' region where it is RAM",
+    "copies": "const arrays for as long as a step needs them, copied in front of it",
+}
+#: STAPES_MAX_ARENAS of firmware/include/stapes/stapes.h.
+MAX_ARENAS = 4
+#: Bytes a cycle read and written where a target says nothing: an order of memories, of no chip.
+BYTES_PER_CYCLE = {"tcm": 8.0, "sram": 4.0, "mram": 2.0, "psram": 1.0, "flash": 0.5}
 FEATURES = ("dsp", "fpu", "mve")
 _TYPE_NAMES = {
     "str": "a string",
@@ -31,7 +44,12 @@ _TYPE_NAMES = {
 
 @dataclass(frozen=True)
 class Region:
-    """One memory; `kind` is "tcm", "sram", "psram", "flash" or "mram"."""
+    """One memory; `kind` is "tcm", "sram", "psram", "flash" or "mram".
+
+    `holds` lists what of HOLDS may lie there beside what the target's own keys put there;
+    `reserve_bytes` are for what no plan knows, such as code. `section` is its name in linker
+    sections.
+    """
 
     name: str
     kind: str
@@ -39,6 +57,31 @@ class Region:
     size_bytes: int
     source: str
     bytes_per_cycle: float | None = None
+    write_bytes_per_cycle: float | None = None
+    alignment_bytes: int = 16
+    reserve_bytes: int = 0
+    section: str = ""
+    holds: tuple[str, ...] = ()
+
+    @property
+    def writable(self) -> bool:
+        """Whether a program can write to it."""
+        return self.kind not in READ_ONLY_KINDS
+
+    @property
+    def available_bytes(self) -> int:
+        """Its size without the reserve."""
+        return self.size_bytes - self.reserve_bytes
+
+    @property
+    def section_name(self) -> str:
+        """What its linker sections end with."""
+        return self.section or self.name
+
+    def cycles(self, read_bytes: int, written_bytes: int) -> float:
+        """What reading and writing so many bytes takes."""
+        read = self.bytes_per_cycle or BYTES_PER_CYCLE[self.kind]
+        return read_bytes / read + written_bytes / (self.write_bytes_per_cycle or read)
 
 
 @dataclass(frozen=True)
@@ -78,6 +121,12 @@ class Target:
     def region(self, name: str) -> Region:
         """The region called `name`."""
         return next(region for region in self.regions if region.name == name)
+
+    def holding(self, what: str) -> tuple[Region, ...]:
+        """The regions that may hold this of HOLDS, first that of the target's own key, if any."""
+        keys = {"arena": self.arena, "state": self.arena, "weights": self.constants}
+        own = [region for region in self.regions if region.name == keys.get(what)]
+        return (*own, *(r for r in self.regions if what in r.holds and r not in own))
 
 
 @dataclass(frozen=True)
@@ -175,8 +224,15 @@ def read_target(path: Path) -> Target:
                 f"regions: {', '.join(region.name for region in regions)}."
             )
     for role in ("arena", "stack"):
-        if target.region(getattr(target, role)).kind in ("flash", "mram"):
+        if not target.region(getattr(target, role)).writable:
             raise UserError(f"{where}: {role} = '{getattr(target, role)}' cannot be written to.")
+    for name, entry in _tables(table, "regions", where):
+        if "holds" in entry and not entry["holds"]:
+            raise UserError(
+                f"{where}, region '{name}': holds = [] lets nothing use it; list some of "
+                f"{', '.join(HOLDS)}, or leave the key out."
+            )
+    check_regions(target, where)
     if target.board not in board_names():
         raise UserError(
             f"{where}: board '{target.board}' is unknown; known: {', '.join(board_names())}."
@@ -188,6 +244,63 @@ def read_target(path: Path) -> Target:
                 f"{where}: {key} is {value}; it must be positive, a multiple of {step}."
             )
     return target
+
+
+def check_regions(target: Target, where: str) -> None:
+    """Raise UserError where regions cannot hold what they are to, or can hold nothing."""
+    roles = {target.code, target.constants, target.arena, target.stack, target.weights_region}
+    shared = any(region.holds for region in target.regions)
+    for region in target.regions:
+        idle = shared and region.name not in roles
+        problem = next(_region_problems(region, target, idle), None)
+        if problem is not None:
+            raise UserError(f"{where}, region '{region.name}': {problem}")
+    arenas = {region for what in ("arena", "state", "copies") for region in target.holding(what)}
+    if len(arenas) > MAX_ARENAS:
+        raise UserError(
+            f"{where}: {len(arenas)} regions may hold arena, state or copies, the runtime has at "
+            f"most {MAX_ARENAS} arenas; take these from the `holds` of some."
+        )
+    sections = [region.section_name for region in target.regions]
+    for name in sections:
+        if sections.count(name) > 1:
+            raise UserError(f"{where}: two regions have the section '{name}'; give each its own.")
+
+
+def _region_problems(region: Region, target: Target, must_hold: bool) -> Iterator[str]:
+    for what in region.holds:
+        if what not in HOLDS:
+            yield f"holds '{what}'; allowed: {', '.join(HOLDS)}."
+        if what != "weights" and not region.writable:
+            yield f"holds '{what}', but {region.kind} cannot be written to; allowed: weights."
+    if must_hold and not region.holds:
+        yield (
+            "nothing may use it, though other regions say what they hold; give it holds = "
+            f"{[*HOLDS]} or some of them, or leave the region out."
+        )
+    align = region.alignment_bytes
+    if align < 16 or align & (align - 1) or align > region.size_bytes:
+        yield (
+            f"alignment_bytes is {align}; it must be a power of two from 16 to the region's size."
+        )
+    if region.base % align and (region.holds or align > 16):
+        yield (
+            f"base {region.base:#x} is no multiple of its alignment_bytes, {align}; move the base, "
+            "or take a smaller alignment."
+        )
+    for key in ("bytes_per_cycle", "write_bytes_per_cycle"):
+        speed = getattr(region, key)
+        if speed is not None and not 0.001 <= speed <= 1024:
+            yield f"{key} is {speed:g}; it must be from 0.001 to 1024."
+    if region.reserve_bytes >= region.size_bytes:
+        yield f"reserve_bytes is {region.reserve_bytes}; it must be below {region.size_bytes}."
+    if region.holds and region.name == target.code and not region.reserve_bytes:
+        yield "holds more than code, whose size no plan knows; give it reserve_bytes for the code."
+    if not _MEMORY_NAME.fullmatch(region.section_name):
+        yield (
+            f"section is '{region.section[:40]}'; it must be a lower-case letter, then lower-case "
+            "letters, digits and underscores, 32 at most."
+        )
 
 
 def read_board(path: Path) -> Board:

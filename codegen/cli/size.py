@@ -30,7 +30,6 @@ def command(
     Exit code 2 when the model does not fit the target.
     """
     from codegen import pipeline
-    from codegen.footprint.fit import check_fit
     from codegen.report.data import footprint_data, plan_data, to_json
     from codegen.report.text import footprint_view, plan_line
 
@@ -46,4 +45,4 @@ def command(
     else:
         page(footprint_view(footprint, compiled.target))
         page(plan_line(compiled.plan))
-    check_fit(footprint, compiled.target, model.source_name)
+    compiled.check_fit(footprint)

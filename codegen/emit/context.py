@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 
 from codegen.emit.filters import c_call, c_ident, c_int, c_number
 from codegen.emit.inputs import EmitInputs
+from codegen.emit.shares import arenas_of, sections_of, shares
 from codegen.emit.speech_context import Places, SpeechContext, speech_context
 from codegen.emit.stripes import Start, Stripe, whole
-from codegen.emit.values import Arena, Data, Slot
+from codegen.emit.values import Arena, Data, Share, Slot
 from codegen.emit.weights import ALIGNMENT_BYTES, HEADER_BYTES, Piece, pack
 from codegen.errors import StapesError
 from codegen.memory_plan import SCRATCH, Placement
@@ -120,6 +121,7 @@ class ModelContext:
     speech: SpeechContext | None
     payload: bytes = b""
     pieces: tuple[Piece, ...] = ()
+    shares: tuple[Share, ...] = ()
 
     @property
     def bound_bytes(self) -> int:
@@ -141,7 +143,7 @@ class ModelContext:
 def model_context(inputs: EmitInputs) -> ModelContext:
     """The values of one model's templates; StapesError where programs and plan do not match."""
     upper = inputs.name.upper()
-    arenas = _arenas(inputs, upper)
+    arenas = arenas_of(inputs, upper)
     every = [_Names(inputs, number, arenas) for number in range(len(inputs.programs))]
     data = [each for names in every for each in names.data]
     speech = None
@@ -166,27 +168,13 @@ def model_context(inputs: EmitInputs) -> ModelContext:
         speech,
         payload,
         pieces,
+        shares(inputs, arenas, [] if pieces else data),
     )
 
 
 def bound_bytes(inputs: EmitInputs) -> int:
     """Bytes of the file that the firmware binds, 0 where weights are compiled in."""
     return model_context(inputs).bound_bytes if inputs.weights == "bin" else 0
-
-
-def _arenas(inputs: EmitInputs, upper: str) -> tuple[Arena, ...]:
-    several = len(inputs.plan.arena_bytes) > 1
-    return tuple(
-        Arena(
-            index,
-            f"arena_{index}" if several else "arena",
-            f"{upper}_ARENA_{index}" if several else f"{upper}_ARENA",
-            size_bytes,
-            region,
-            inputs.target.region(region).size_bytes,
-        )
-        for index, (region, size_bytes) in enumerate(inputs.plan.arena_bytes)
-    )
 
 
 class _Names:
@@ -207,7 +195,11 @@ class _Names:
         taken = {f"{inputs.name}_model", f"{inputs.name}_speech"} & set(self.symbols.values())
         if taken or len(set(self.symbols.values())) != len(self.program.constants):
             raise StapesError(f"program '{self.program.name:.60}': constants share a name of C.")
-        self.data = tuple(Data.of(self.symbols[c.name], c.values) for c in self.program.constants)
+        sections = sections_of(inputs, number)
+        self.data = tuple(
+            replace(Data.of(self.symbols[c.name], c.values), section=sections.get(c.name, ""))
+            for c in self.program.constants
+        )
 
     def _slot(self, placement: Placement) -> Slot:
         buffer, steps = placement.buffer, len(self.program.steps)

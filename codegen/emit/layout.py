@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codegen.emit.weights import ALIGNMENT_BYTES
@@ -34,8 +35,12 @@ _BOOT = "boot"
 _BOOT_BYTES = 1024
 
 
-def lay_out(target: Target, board: Board, weights_bytes: int = 0) -> Layout:
+def lay_out(
+    target: Target, board: Board, weights_bytes: int = 0, regions: Sequence[str] = ()
+) -> Layout:
     """The target's sizes at the board's addresses; StapesError where the board is too small.
+
+    `regions` are those that hold something beside the ones that the target's keys name.
 
     A file of weights of `weights_bytes` lies at the end of its region, which the linker then leaves
     alone.
@@ -50,7 +55,7 @@ def lay_out(target: Target, board: Board, weights_bytes: int = 0) -> Layout:
         memories.append(Memory(vectors, "rx", boot.base, _BOOT_BYTES))
         free[boot.name] = (boot.base + _BOOT_BYTES, boot.size_bytes - _BOOT_BYTES)
     weights_address = 0
-    for region in _used(target, bool(weights_bytes)):
+    for region in _used(target, bool(weights_bytes), regions):
         executable = region == code
         name = _window(region, free, board, boot.name, executable)
         base, left = free[name]
@@ -70,10 +75,10 @@ def lay_out(target: Target, board: Board, weights_bytes: int = 0) -> Layout:
     return Layout(tuple(memories), vectors, weights_address)
 
 
-def _used(target: Target, weights: bool) -> list[Region]:
+def _used(target: Target, weights: bool, regions: Sequence[str]) -> list[Region]:
     """The regions that hold something, the code's first, each once."""
     roles = (target.code, target.stack, target.arena, target.constants)
-    names = dict.fromkeys((*roles, target.weights_region) if weights else roles)
+    names = dict.fromkeys((*roles, *(target.weights_region,) * weights, *regions))
     return [target.region(name) for name in names]
 
 

@@ -54,7 +54,9 @@ def project_files(inputs: EmitInputs) -> dict[str, bytes]:
         kernels, inputs.target, speech=sources, incbin=_is_binary(inputs, model)
     )
     hand = board_files(board, inputs.speech.records if inputs.speech else ("records_tensors",))
-    layout = lay_out(inputs.target, board, model.bound_bytes) if board.machine else None
+    regions = [use.region for use in inputs.plan.uses]
+    emulated = bool(board.machine)
+    layout = lay_out(inputs.target, board, model.bound_bytes, regions) if emulated else None
     values = {
         "model": model,
         "target": inputs.target,
@@ -188,6 +190,15 @@ def _description(
         ],
         "kernels": sorted(path for path in runtime if path.startswith("kernels/")),
     }
+    if model.shares:
+        description["regions"] = [
+            {
+                "region": share.region,
+                "arena_bytes": share.arena.size_bytes if share.arena else 0,
+                "weights_bytes": share.weights_bytes,
+            }
+            for share in model.shares
+        ]
     if model.pieces:
         description["weights"] = {
             "region": inputs.target.weights_region,

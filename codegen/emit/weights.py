@@ -34,6 +34,7 @@ class Piece:
     alignment_bytes: int
     skip_bytes: int
     size_bytes: int
+    section: str = ""
 
 
 def pack(arrays: Sequence[Data], alignment_bytes: int = 1) -> tuple[bytes, tuple[Piece, ...]]:
@@ -46,7 +47,9 @@ def pack(arrays: Sequence[Data], alignment_bytes: int = 1) -> tuple[bytes, tuple
         blob += bytes(-len(blob) % alignment)
         name = names[index]
         macro = f"OFFSET_{name}" if names.count(name) == 1 else f"OFFSET_{index}_{name}"
-        pieces.append(Piece(each.symbol, macro, alignment, len(blob), each.size_bytes))
+        pieces.append(
+            Piece(each.symbol, macro, alignment, len(blob), each.size_bytes, each.section)
+        )
         blob += each.values.astype(each.values.dtype.newbyteorder("<"), copy=False).tobytes()
     return bytes(blob), tuple(pieces)
 

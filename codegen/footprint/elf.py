@@ -21,7 +21,7 @@ _WRITABLE, _ALLOCATED, _CODE = 0x1, 0x2, 0x4  # SHF_WRITE, SHF_ALLOC, SHF_EXECIN
 #: RAM that is the caller's, not the model's.
 CALLERS_PCM = "caller's PCM"
 
-#: Whole sections that are one component.
+#: Whole sections that are one component, by the start of their names.
 _SECTIONS = {
     ".stapes_weights": "weights",
     ".stapes_arena": "arena",
@@ -116,9 +116,9 @@ def _components(
     section: _Section, symbols: Sequence[_Symbol], prefixes: Mapping[str, str]
 ) -> dict[str, int]:
     """Bytes by component; a byte counts for the first symbol that covers it."""
-    whole = _SECTIONS.get(section.name)
-    if whole is not None:
-        return {whole: section.size_bytes}
+    for prefix, whole in _SECTIONS.items():
+        if section.name.startswith(prefix):
+            return {whole: section.size_bytes}
     found: dict[str, int] = {}
     reached, end = section.address, section.address + section.size_bytes
     for symbol in symbols:
@@ -159,7 +159,8 @@ def _parse(data: bytes) -> tuple[list[_Section], list[_Symbol]]:
                     address,
                 )
                 writable, code = header.sh_flags & _WRITABLE, header.sh_flags & _CODE
-                kind = "ram" if writable else "code" if code else "constant"
+                copied = load != address
+                kind = "ram" if writable or copied else "code" if code else "constant"
                 size = int(header.sh_size)
                 sections.append(_Section(section.name, address, load, size, stored, kind))
             if isinstance(section, SymbolTableSection):

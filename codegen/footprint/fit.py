@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from codegen.errors import UserError
@@ -25,15 +26,28 @@ class RegionFit:
 
 
 def fits(footprint: Footprint, target: Target) -> tuple[RegionFit, ...]:
-    """One entry for each of the target's regions, in its order."""
+    """One entry for each of the target's regions, in its order.
+
+    What a region reserves is for what is known only when linked.
+    """
+    linked = footprint.origin == "linked"
     return tuple(
-        RegionFit(region.name, footprint.total_bytes(region.name), region.size_bytes)
+        RegionFit(
+            region.name,
+            footprint.total_bytes(region.name),
+            region.size_bytes if linked else region.available_bytes,
+        )
         for region in target.regions
     )
 
 
-def check_fit(footprint: Footprint, target: Target, model: str) -> None:
-    """Raise UserError with required, available and excess of each region that overflows."""
+def check_fit(
+    footprint: Footprint, target: Target, model: str, nearest: Callable[[], str] = str
+) -> None:
+    """Raise UserError with required, available and excess of each region that overflows.
+
+    `nearest` is asked what would make it fit.
+    """
     over = [each for each in fits(footprint, target) if each.excess_bytes]
     if not over:
         return
@@ -46,7 +60,10 @@ def check_fit(footprint: Footprint, target: Target, model: str) -> None:
             f"{each.available_bytes:,} are available, {each.excess_bytes:,} in excess "
             f"(largest: {largest.component}, {largest.size_bytes:,})"
         )
+    change = nearest()
+    change = f"With one of these it fits: {change}. " if change else ""
     raise UserError(
         f"model '{model}' does not fit target '{target.name}': {'; '.join(parts)}. "
-        "`stapes targets` lists targets with larger regions; a smaller model or window needs less."
+        f"{change}`stapes targets` lists targets with larger regions; a smaller model or window "
+        "needs less."
     )

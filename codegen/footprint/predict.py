@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from codegen.memory_plan import Footprint, FootprintRow, MemoryPlan
-from codegen.program import Params, Program
+from codegen.program import Constant, Params, Program, arrays_bytes
 from codegen.target import Target
 
 ARENA_SECTION = ".stapes_arena"
@@ -21,15 +21,14 @@ WEIGHTS_SECTION = ".stapes_weights"
 STACK_SECTION = ".stack"
 CONSTANTS_SECTION = ".rodata"
 VARIABLES_SECTION = ".bss"
+#: The component of first values of what start-up copies to RAM.
+STORED = "initial values"
 #: The component of stapes_model and what it points to.
 DESCRIPTION = "model description"
 #: That of rows that stand for a file of weights, which no linker sees.
 WEIGHTS_FILE_SECTION = "[weights file]"
 #: The section's name of rows that stand for the caller's memory, wherever it may be.
 CALLERS_SECTION = "[caller]"
-
-#: Each array of weights starts at a multiple of this, or of its type's size.
-WEIGHTS_ALIGNMENT_BYTES = 4
 
 _WORD = 4
 _TENSOR_BYTES = 3 * _WORD
@@ -56,9 +55,9 @@ def predict(
     """
     constant = partial(FootprintRow, region=target.constants, kind="constant")
     rows = [
-        *_arena_rows(programs, plan),
+        *_arena_rows(programs, plan, target),
         FootprintRow("stack", STACK_SECTION, target.stack, target.stack_bytes, "ram"),
-        constant("weights", WEIGHTS_SECTION, size_bytes=weights_bytes(programs)),
+        *_weights_rows(programs, plan, target),
         constant("kernel parameters", CONSTANTS_SECTION, size_bytes=params_bytes(programs)),
         constant(
             DESCRIPTION,
@@ -70,14 +69,42 @@ def predict(
     return Footprint(tuple(row for row in rows if row.size_bytes > 0))
 
 
-def _arena_rows(programs: Sequence[Program], plan: MemoryPlan) -> list[FootprintRow]:
+def _arena_rows(
+    programs: Sequence[Program], plan: MemoryPlan, target: Target
+) -> list[FootprintRow]:
     """The arenas, and apart from the rest what lives while a program repeats."""
-    rows = []
+    rows: list[FootprintRow] = []
     for region, size in plan.arena_bytes:
-        for component, kept in _kept_bytes(programs, plan, region).items():
-            rows.append(FootprintRow(component, ARENA_SECTION, region, kept, "ram"))
-            size -= kept
-        rows.insert(0, FootprintRow("arena", ARENA_SECTION, region, size, "ram"))
+        several = len(plan.arena_bytes) > 1
+        section = region_section(ARENA_SECTION, target, region if several else "")
+        kept = _kept_bytes(programs, plan, region)
+        arena = {"arena": size - sum(kept.values()), **kept}
+        rows += [FootprintRow(name, section, region, part, "ram") for name, part in arena.items()]
+    return rows
+
+
+def region_section(section: str, target: Target, region: str) -> str:
+    """The output section of what lies in a region, which "" stands for where it is the only one."""
+    return f"{section}_{target.region(region).section_name}" if region else section
+
+
+def _weights_rows(
+    programs: Sequence[Program], plan: MemoryPlan, target: Target
+) -> list[FootprintRow]:
+    """Const arrays by region; those in RAM are stored among the constants, too."""
+    places: dict[str, list[Constant]] = {"": []}
+    for number, program in enumerate(programs):
+        moved = plan.moved(number)
+        for constant in program.constants:
+            places.setdefault(moved.get(constant.name, ""), []).append(constant)
+    rows: list[FootprintRow] = []
+    for region, constants in places.items():
+        section, size = region_section(WEIGHTS_SECTION, target, region), arrays_bytes(constants)
+        copied = region != "" and target.region(region).writable
+        kind = "ram" if copied else "constant"
+        rows.append(FootprintRow("weights", section, region or target.constants, size, kind))
+        if copied:
+            rows.append(FootprintRow(STORED, section, target.constants, size, "constant"))
     return rows
 
 
@@ -167,25 +194,16 @@ def with_weights_file(footprint: Footprint, target: Target, file_bytes: int) -> 
     What the file holds has its rows in the file's region; its header and padding are a row too.
     """
     there = partial(replace, section=WEIGHTS_FILE_SECTION, region=target.weights_region)
-    held = [there(row) for row in footprint.rows if row.section == WEIGHTS_SECTION]
+    stored = [row for row in footprint.rows if row.section.startswith(WEIGHTS_SECTION)]
+    held = [there(row, kind="constant") for row in stored if row.component != STORED]
     kept = [
         replace(row, size_bytes=row.size_bytes + _WEIGHTS_BYTES * (row.component == DESCRIPTION))
         for row in footprint.rows
-        if row.section != WEIGHTS_SECTION
+        if row not in stored
     ]
     rest = file_bytes - sum(row.size_bytes for row in held)
     header = FootprintRow("weights' header and padding", "", "", rest, "constant")
     return replace(footprint, rows=(*kept, *held, there(header)))
-
-
-def weights_bytes(programs: Sequence[Program]) -> int:
-    """Bytes of all constant arrays, each from an aligned address."""
-    end = 0
-    for program in programs:
-        for constant in program.constants:
-            alignment = max(WEIGHTS_ALIGNMENT_BYTES, constant.values.itemsize)
-            end = -(-end // alignment) * alignment + constant.size_bytes
-    return end
 
 
 def params_bytes(programs: Sequence[Program]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from codegen.memory.liveness import Interval, peak_bytes, round_up
 from codegen.memory.tighten import Arrangement, height, tighten
-from codegen.memory.timeline import timeline
+from codegen.memory.timeline import Timeline, timeline
 from codegen.memory_plan import ARENA, MemoryPlan, Placement
 from codegen.program import Program
 
@@ -20,14 +20,27 @@ def plan(programs: Sequence[Program], *, unmodified_peak_bytes: int = 0) -> Memo
     time = timeline(programs)
     found = offsets(time.needs)
     at = found.offsets
-    placements = tuple(
+    return MemoryPlan(
+        placements(time, at, (ARENA,) * len(at)),
+        ((ARENA, height(time.needs, at)),),
+        peak_bytes(time.needs),
+        unmodified_peak_bytes,
+        found.optimal,
+    )
+
+
+def placements(
+    time: Timeline, offsets: Sequence[int], regions: Sequence[str]
+) -> tuple[tuple[Placement, ...], ...]:
+    """Where each program's needs lie, given an offset and a region for each of the timeline's."""
+    return tuple(
         tuple(
             Placement(
                 number,
                 need.buffer,
                 need.name,
-                ARENA,
-                at[position],
+                regions[position],
+                offsets[position],
                 need.size_bytes,
                 need.first_use,
                 need.last_use,
@@ -35,13 +48,6 @@ def plan(programs: Sequence[Program], *, unmodified_peak_bytes: int = 0) -> Memo
             for need, position in zip(needs, row, strict=True)
         )
         for number, (needs, row) in enumerate(zip(time.local, time.where, strict=True))
-    )
-    return MemoryPlan(
-        placements,
-        ((ARENA, height(time.needs, at)),),
-        peak_bytes(time.needs),
-        unmodified_peak_bytes,
-        found.optimal,
     )
 
 

@@ -10,6 +10,7 @@ from codegen.models._layers import linear
 from codegen.models._speech_model import (
     ModelGraph,
     SpeechModel,
+    Stage,
     Stream,
     load_float_model,
     load_model,
@@ -20,6 +21,7 @@ __all__ = [
     "Checkpoint",
     "ModelGraph",
     "SpeechModel",
+    "Stage",
     "Stream",
     "find_checkpoint",
     "linear",

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codegen.errors import UserError
-from codegen.models._speech_model import ModelGraph, Stream
+from codegen.models._speech_model import ModelGraph, Stage, Stream
 from codegen.wiring import StateBuffer
 
 if TYPE_CHECKING:
@@ -180,6 +180,20 @@ def mixes(encoder_layers: int, decoder_layers: int) -> dict[str, str]:
     for n in range(decoder_layers):
         found[f"cross/layers/{n}/value"] = f"decoder/layers/{n}/cross/out"
     return found
+
+
+def stages(encoder_layers: int, decoder_layers: int) -> tuple[Stage, ...]:
+    """The encoder's stem, layers and norm, then the cross graph, whose layers all read that."""
+    attention = ("attention/query", "attention/key", "attention/value")
+    groups = (attention, ("attention/out",), ("feed/up",), ("feed/down",))
+    found = [Stage("encoder/stem")]
+    for n in range(encoder_layers):
+        at = f"encoder/layers/{n}"
+        found.append(Stage(at, tuple(tuple(f"{at}/{p}" for p in group) for group in groups)))
+    crossed = tuple(
+        f"cross/layers/{n}/{part}" for n in range(decoder_layers) for part in ("key", "value")
+    )
+    return (*found, Stage("encoder/norm"), Stage("cross", (crossed,)))
 
 
 def streams(

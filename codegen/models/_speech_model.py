@@ -58,6 +58,18 @@ class Stream:
     tied: str | None = None
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A module that is fed what the one of the stage before gives, all as "graph/module/path".
+
+    `layers` are its linear layers in the order in which they run; those that read the same tensor
+    are together.
+    """
+
+    module: str
+    layers: tuple[tuple[str, ...], ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class SpeechModel:
     """A checkpoint ready to export; `sha256` is of its weights and config together.
@@ -68,8 +80,10 @@ class SpeechModel:
     position. `adjacency` maps each norm to the linear layers that alone read its output, `mixes`
     each linear layer of values to the one that alone reads what attention makes of them, `gated`
     each whose outputs a gate multiplies to the one that alone reads the product, all as
-    "graph/module/path"; `streams` are the residual ones. A recipe's scopes are `int16_scopes`, of
-    operators that int8 activations ruin, and `int8_scopes`, of those whose weights keep 8 bits.
+    "graph/module/path"; `streams` are the residual ones. `stages` run one after another over a
+    whole window, from the first graph's input on; the decoder's steps are none. A recipe's scopes
+    are `int16_scopes`, of operators that int8 activations ruin, and `int8_scopes`, of those whose
+    weights keep 8 bits.
     """
 
     name: str
@@ -86,6 +100,7 @@ class SpeechModel:
     mixes: Mapping[str, str] = field(default_factory=dict)
     gated: Mapping[str, str] = field(default_factory=dict)
     streams: tuple[Stream, ...] = ()
+    stages: tuple[Stage, ...] = ()
     int16_scopes: tuple[str, ...] = ()
     int8_scopes: tuple[str, ...] = ()
 

@@ -28,6 +28,7 @@ from codegen.models._graphs import (
     gated,
     mixes,
     model_graphs,
+    stages,
     state_buffers,
     streams,
 )
@@ -126,6 +127,7 @@ def load_source(
         mixes=mixes(*layer_counts),
         gated=gated(shape.decoder_layers),
         streams=streams(*layer_counts),
+        stages=stages(*layer_counts),
         int16_scopes=INT16_SCOPES,
     )
 

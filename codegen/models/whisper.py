@@ -28,6 +28,7 @@ from codegen.models._graphs import (
     checked_window,
     mixes,
     model_graphs,
+    stages,
     state_buffers,
     streams,
 )
@@ -105,6 +106,7 @@ def load_source(
         adjacency=adjacency(*layer_counts, gated=False),
         mixes=mixes(*layer_counts),
         streams=streams(*layer_counts, ("position",)),
+        stages=stages(*layer_counts),
         int16_scopes=(*INT16_SCOPES, *(f"encoder/layers/{n}/feed.*" for n in shape.wide_layers)),
     )
 

@@ -19,6 +19,9 @@ ALL_8: Bits = {}
 #: X^T X (in, in) float64 over the inputs X of the weights at a tensor's index.
 Moments = Mapping[int, np.ndarray]
 NO_MOMENTS: Moments = {}
+#: Integers (out, in) int8 and scales (out, blocks) float32 of the weights at a tensor's index.
+Chosen = Mapping[int, tuple[np.ndarray, np.ndarray]]
+NONE_CHOSEN: Chosen = {}
 
 
 class Watched:

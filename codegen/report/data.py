@@ -11,6 +11,7 @@ from typing import Any
 from codegen.memory_plan import Footprint, MemoryPlan
 from codegen.program import Program
 from codegen.report.memory_map import live_bytes, of_region
+from codegen.report.regions import regions_data
 from codegen.report.stripes import stripes_data
 from codegen.report.types import BuildReport
 from codegen.target import Target
@@ -41,6 +42,7 @@ def plan_report_data(programs: Sequence[Program], plan: MemoryPlan) -> dict[str,
     """
     return {
         **plan_data(plan),
+        **regions_data(programs, plan),
         "timelines": [
             {
                 "program": program.name,

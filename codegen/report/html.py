@@ -9,7 +9,7 @@ from codegen.memory_plan import Footprint, MemoryPlan
 from codegen.program import Program
 from codegen.report import figures
 from codegen.report._page import cards, document, section, table, text
-from codegen.report.memory_map import KINDS, kind, memory_map_svg
+from codegen.report.memory_map import KINDS, kind, memory_map_svg, of_region
 from codegen.report.text import difference_line, order_words
 from codegen.report.types import Accuracy, BuildReport, FileRow
 from codegen.target import Target
@@ -102,17 +102,20 @@ def _budgets(footprint: Footprint, target: Target) -> str:
 
 def _maps(programs: Sequence[Program], plan: MemoryPlan) -> str:
     parts = []
-    for number, program in enumerate(programs):
-        kinds = {kind(program, placement) for placement in plan.placements[number]}
+    arenas = [(number, name) for name, _ in plan.arena_bytes for number in range(len(programs))]
+    for number, region in arenas:
+        program, part = programs[number], of_region(plan, region)
+        kinds = {kind(program, placement) for placement in part.placements[number]}
         keys = "".join(
             f'<li><i class="{name}"></i>{label}</li>'
             for name, label in KINDS.items()
             if name in kinds
         )
         keys += '<li><i class="dash"></i>lower bound</li>'
-        title = f"<h3>{text(program.name)}</h3>" if len(programs) > 1 else ""
+        names = [region] * (len(plan.arena_bytes) > 1) + [program.name] * (len(programs) > 1)
+        title = f"<h3>{text(', '.join(names))}</h3>" if names else ""
         parts.append(
-            f"{title}<figure>{memory_map_svg(program, plan, number)}"
+            f"{title}<figure>{memory_map_svg(program, part, number)}"
             f'<figcaption><ul class="keys">{keys}</ul></figcaption></figure>'
         )
     line = f"The arena takes {plan.total_bytes:,} bytes, the lower bound is "

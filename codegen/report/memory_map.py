@@ -18,6 +18,7 @@ KINDS = {
     "output": "output",
     "front_end": "front end",
     "state": "state",
+    "copy": "copied weights",
     "scratch": "scratch",
 }
 
@@ -41,6 +42,7 @@ STYLE = """
 .map rect.block:hover { filter: brightness(1.15); }
 .activation { fill: #4f7cc4; } .input { fill: #2f8f83; } .output { fill: #c9822b; }
 .front_end { fill: #8b6bb1; } .state { fill: #b9545c; } .scratch { fill: #8a929c; }
+.copy { fill: #7d8f3f; }
 """
 
 

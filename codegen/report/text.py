@@ -15,6 +15,7 @@ from codegen.memory_plan import BEFORE, Footprint, MemoryPlan
 from codegen.program import Program
 from codegen.report.figures import clean, count, percent, points, size
 from codegen.report.memory_map import KINDS, kind, live_bytes, moment, of_region, span
+from codegen.report.regions import HEADINGS, region_lines, region_rows
 from codegen.report.stripes import stripe_lines
 from codegen.report.types import Accuracy, BuildReport, FileRow
 from codegen.target import Target
@@ -96,11 +97,15 @@ def footprint_view(footprint: Footprint, target: Target) -> RenderableType:
 
 def plan_line(plan: MemoryPlan) -> Text:
     """The arena beside its lower bound and the unmodified graph's peak."""
-    bound = plan.lower_bound_bytes
+    bound, several = plan.lower_bound_bytes, len(plan.arena_bytes) > 1
     text = f"arena {plan.total_bytes:,} bytes, lower bound {bound:,}"
-    if bound:
+    if several:
+        text = f"{len(plan.arena_bytes)} arenas, {plan.total_bytes:,} bytes, {bound:,} live at once"
+    elif bound:
         text += f" ({100 * plan.total_bytes / bound - 100:+.1f} %)"
-    if plan.total_bytes > bound:
+    if several and plan.optimal:
+        text += ", each as small as what lives there"
+    elif plan.total_bytes > bound:
         text += ", fewer proved impossible" if plan.optimal else ", fewer not ruled out"
     for words in order_words(plan):
         text += f", {words}"
@@ -136,8 +141,13 @@ def plan_view(programs: Sequence[Program], plan: MemoryPlan) -> RenderableType:
                 what = (span(program, p), KINDS[kind(program, p)], Text(clean(p.name)))
                 table.add_row(*cells, *what)
             parts += [table, ""]
-    stripes = [Text(clean(line, 200)) for line in stripe_lines(programs)]
-    return Group(*parts, *stripes, plan_line(plan))
+    if plan.uses:
+        table = new_table("Regions", *HEADINGS)
+        for each in region_rows(plan):
+            table.add_row(*each)
+        parts += [table, ""]
+    words = [*region_lines(programs, plan), *stripe_lines(programs)]
+    return Group(*parts, *(Text(clean(line, 200)) for line in words), plan_line(plan))
 
 
 def files_view(files: Sequence[FileRow]) -> RenderableType:

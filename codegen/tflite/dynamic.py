@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from codegen.graph import Operator, Tensor
-from codegen.ptq.calibrate import NO_MOMENTS, Moments
+from codegen.ptq.calibrate import NO_MOMENTS, NONE_CHOSEN, Chosen, Moments
 from codegen.ptq.recipe import Recipe, Rule
 from codegen.tflite.quantize import compacted, only_graph, operator_names
 from codegen.tflite.weights import MATRIX, check_weights, float_weights, integer_weights
@@ -17,20 +17,25 @@ _OPTION = {"asymmetric_quantize_inputs": True}
 
 
 def quantize_weights(
-    float_bytes: bytes, recipe: Recipe, prefix: str = "", moments: Moments = NO_MOMENTS
+    float_bytes: bytes,
+    recipe: Recipe,
+    prefix: str = "",
+    moments: Moments = NO_MOMENTS,
+    chosen: Chosen = NONE_CHOSEN,
 ) -> bytes:
     """The dynamic8 .tflite of a float one: constant weights become integers, all else stays.
 
     FULLY_CONNECTED has the recipe's bits and blocks. CONV_2D has int8 weights with one scale a
     channel behind a DEQUANTIZE, and so float activations: a stem hears PCM, whose rows are too
     unlike each other for int8. The recipe's scopes match operators' names behind `prefix`;
-    `moments` are those of the file's matrices, where the method looks at them. Raises UserError
-    for a rule that matches nothing, or blocks that do not fit.
+    `moments` are those of the file's matrices, where the method looks at them, and `chosen` the
+    integers of those that it has chosen already. Raises UserError for a rule that matches nothing,
+    or blocks that do not fit.
     """
     graph = only_graph(float_bytes)
     rules = recipe.for_operators(operator_names(graph, prefix))
     check_weights(graph, rules)
-    made = _Made(list(graph.tensors), [], recipe.method, moments)
+    made = _Made(list(graph.tensors), [], recipe.method, moments, chosen)
     for operator, rule in zip(graph.operators, rules, strict=True):
         weights = float_weights(graph, operator)
         if weights is None:
@@ -54,6 +59,7 @@ class _Made:
     operators: list[Operator]
     method: str
     moments: Moments
+    chosen: Chosen
     known: dict[tuple[int | None, ...], int] = field(default_factory=dict)
 
     def add(self, operator: Operator, weights: int) -> None:
@@ -67,7 +73,8 @@ class _Made:
         if key not in self.known:
             self.known[key] = len(self.tensors)
             floats, moments = self.tensors[weights], self.moments.get(weights)
-            self.tensors.append(integer_weights(floats, rule, self.method, moments))
+            chosen = self.chosen.get(weights)
+            self.tensors.append(integer_weights(floats, rule, self.method, moments, chosen))
         return self.known[key]
 
     def floats(self, weights: int) -> int:

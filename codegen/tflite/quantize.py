@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from codegen.errors import StapesError, UserError
 from codegen.graph import Graph, Operator, Tensor
-from codegen.ptq.calibrate import NO_MOMENTS, Moments, calibrate
-from codegen.ptq.recipe import Recipe, Rule
+from codegen.ptq.calibrate import NO_MOMENTS, NONE_CHOSEN, Chosen, Moments, calibrate
+from codegen.ptq.recipe import Recipe
 from codegen.tflite._quiet import quiet
 from codegen.tflite.read import read
 from codegen.tflite.weights import (
@@ -54,17 +55,19 @@ def quantize_ranges(
     recipe: Recipe,
     prefix: str = "",
     moments: Moments = NO_MOMENTS,
+    chosen: Chosen = NONE_CHOSEN,
 ) -> bytes:
     """As `quantize`, given the smallest and largest value of each activation by tensor name.
 
     The recipe's scopes match operators' names behind `prefix`; `moments` are those of the file's
-    matrices, where the method looks at them.
+    matrices, where the method looks at them, and `chosen` the integers of those that it has chosen
+    already.
     """
     graph = only_graph(float_bytes)
     config = _config(graph, recipe, prefix)
     (quantized,) = read(_quantized(write(graph), config, ranges))
     result = _without_borders(replace(quantized, name=graph.name), graph)
-    result = _with_weights(result, graph, recipe, prefix, moments)
+    result = _with_weights(result, graph, recipe, prefix, moments, chosen)
     check_integer(result)
     return write(result)
 
@@ -87,23 +90,30 @@ def activation_bits(graph: Graph, recipe: Recipe, prefix: str = "") -> dict[str,
 
 
 def _with_weights(
-    quantized: Graph, graph: Graph, recipe: Recipe, prefix: str, moments: Moments
+    quantized: Graph,
+    graph: Graph,
+    recipe: Recipe,
+    prefix: str,
+    moments: Moments,
+    chosen: Chosen,
 ) -> Graph:
     """The integer graph with the weights that the recipe asks for where they are not plain int8."""
     rules = recipe.for_operators(operator_names(graph, prefix))
-    wanted: dict[str, tuple[Tensor, Rule, str, np.ndarray | None]] = {}
+    wanted: dict[str, Callable[[], Tensor]] = {}
     for operator, rule in zip(graph.operators, rules, strict=True):
         weights = float_weights(graph, operator)
         if weights is not None and (rule.weight_bits != 8 or recipe.methods):
-            seen = moments.get(operator.inputs[1])
-            wanted[weights.name] = weights, rule, recipe.method, seen
+            seen, made = moments.get(operator.inputs[1]), chosen.get(operator.inputs[1])
+            wanted[weights.name] = partial(
+                integer_weights, weights, rule, recipe.method, seen, made
+            )
     floats = {tensor.name: tensor for tensor in graph.tensors}
     tensors = list(quantized.tensors)
     for operator in quantized.operators:
         if operator.kind not in WEIGHED or tensors[operator.inputs[1]].name not in wanted:
             continue
         before, place, *bias = operator.inputs
-        tensors[place] = integer_weights(*wanted[tensors[place].name])
+        tensors[place] = wanted[tensors[place].name]()
         for index in bias:
             if index != -1:
                 exact = floats[tensors[index].name]

@@ -56,20 +56,24 @@ def check_weights(graph: Graph, rules: Iterable[Rule]) -> None:
 
 
 def integer_weights(
-    weights: Tensor, rule: Rule, method: str, moments: np.ndarray | None = None
+    weights: Tensor,
+    rule: Rule,
+    method: str,
+    moments: np.ndarray | None = None,
+    chosen: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Tensor:
     """Float weights (out, ...) as a rule's integers, a scale a channel or block of a row.
 
     Fewer than 8 bits are of the type int4, whose values say how many they are; where a row of
     dynamic8 has no whole bytes of it, of int8. `moments` (in, in) are those of the inputs, where
-    the method looks at them.
+    the method looks at them, and `chosen` the integers and scales where it has chosen already.
     """
     assert weights.data is not None
     bits, block_size = rule.weight_bits or 8, rule.block_size or 0
     outputs = weights.shape[0]
     quantize = plugins(METHODS)[method].quantize
     matrix = np.asarray(weights.data, np.float32).reshape(outputs, -1)
-    integers, scales = quantize(matrix, bits, block_size, moments)
+    integers, scales = chosen or quantize(matrix, bits, block_size, moments)
     quantization = Quantization(
         tuple(scales.reshape(-1).tolist()), (0,) * scales.size, 0, block_size
     )

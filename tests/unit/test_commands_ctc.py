@@ -38,6 +38,10 @@ def test_awb_is_heard_in_evaluation_only() -> None:
     assert {u.voice for u in evaluation} == {"flite:awb"}
 
 
+def test_no_unseen_voice_is_one_that_has_no_variants() -> None:
+    assert not [v for v in data.OTHER_EVALUATION_VOICES if v.startswith("espeak:en-gb+")]
+
+
 def test_the_grammar_keeps_to_the_vocabulary() -> None:
     rng = random.Random(2)
     words = {word for _ in range(2000) for word in data.sentence(rng).split()}

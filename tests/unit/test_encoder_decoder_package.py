@@ -240,6 +240,14 @@ def test_a_rule_that_matches_nothing_is_refused(folder: Path) -> None:
         pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
 
 
+def test_a_stem_keeps_8_bits(folder: Path) -> None:
+    package = pipeline.quantize(folder / "tiny", folder / "m.jsonl", Recipe("static16", 4))
+    graph = encoder_decoder.read_graphs(package)[0]
+    layers = [o for o in graph.operators if o.kind in ("CONV_2D", "FULLY_CONNECTED")]
+    found = {(layer.kind, graph.tensors[layer.inputs[1]].dtype) for layer in layers}
+    assert found == {("CONV_2D", "int8"), ("FULLY_CONNECTED", "int4")}
+
+
 @pytest.fixture(scope="module")
 def package8(folder: Path) -> SpeechPackage:
     recipe = Recipe(rules=(Rule("encoder/layers/0/feed", "static16"),))
@@ -271,14 +279,6 @@ def test_static8_leaves_to_int16_what_the_family_says(package8: SpeechPackage) -
         ("decoder/output_1", "int8"),
     ):
         assert types[name] == dtype, name
-
-
-def test_cross_values_are_taken_as_made_and_mixed_in_int16(package8: SpeechPackage) -> None:
-    graph, part = encoder_decoder.read_graphs(package8)[-1], package8.graphs[-1]
-    value = graph.inputs[part.inputs.index("cross_value_1")]
-    (reader,) = (operator for operator in graph.operators if value in operator.inputs)
-    types = [graph.tensors[index].dtype for index in (value, *reader.outputs)]
-    assert (reader.kind, *types) == ("QUANTIZE", "int8", "int16")
 
 
 def test_ranges_are_chosen_and_wires_share_them(

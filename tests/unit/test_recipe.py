@@ -123,7 +123,10 @@ def test_a_rule_that_matches_nothing_is_an_error() -> None:
         ("weight_bits = true", "weight_bits = true; supported is 8 or 4 or 3 or 2"),
         ("weight_bits = 8.0", r"weight_bits = 8\.0; supported is 8 or 4 or 3 or 2"),
         ("block_size = 16", "block_size = 16; supported is 0 or 32 or 64 or 128"),
-        ('methods = ["nearest"]', r'methods = \["nearest"\]; supported is .*at most one of gptq, '),
+        (
+            'methods = ["nearest"]',
+            r'methods = \["nearest"\]; supported is .*at most one of gptaq, ',
+        ),
         ('methods = ["round", "round_mse"]', "supported is"),
         (
             'mode = "dynamic8"\n[[rules]]\nscope = "a"\nmode = "static8"',

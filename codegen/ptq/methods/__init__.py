@@ -10,6 +10,11 @@ given moments for the weights of matrices, which takes recordings; others always
 a LEAST_WEIGHT gets those of frames that are weighed, from that to 1, by what the decoder attends
 to.
 
+One with sequence(model, windows, rules) -> {path: (integers, scales)} as well chooses those of the
+linear layers in the model's stages one after another, knowing what came of those before: `windows`
+are the first graph's inputs (rows of recordings, MOST_WINDOWS of them at most), `rules` say by
+"graph/module/path" which layers, with what bits and blocks. All others are rounded by its quantize.
+
 Equivalent transforms have transform(model, observed, recipe) -> model: a SpeechModel of the same
 float function, with modules of its own, whose weights round better; the given one is left as it is.
 `observed` is what recordings do to the linear layers of that very model (observe.py), so that each

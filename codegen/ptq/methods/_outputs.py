@@ -39,17 +39,28 @@ def parts(rows: int) -> Iterable[slice]:
 def errors(weight: NDArray[np.float32], moments: Doubles, made: Made) -> Doubles:
     """The error (out,) of each row of a weight (out, in), with moments (in, in)."""
     result, (integers, scales) = np.empty(len(weight)), made
-    length = weight.shape[1] // scales.shape[1]
     for part in parts(len(weight)):
-        steps = np.repeat(scales[part].astype(np.float64), length, axis=1)
-        wrong = integers[part] * steps - weight[part]
-        result[part] = np.einsum("ij,ij->i", wrong @ moments, wrong)
+        off = wrong(weight[part], (integers[part], scales[part]))
+        result[part] = np.einsum("ij,ij->i", off @ moments, off)
     return result
+
+
+def wrong(weight: NDArray[np.float32], made: Made) -> Doubles:
+    """What rounding adds to a weight (out, in)."""
+    integers, scales = made
+    length = weight.shape[1] // scales.shape[1]
+    steps = np.repeat(scales.astype(np.float64), length, axis=1)
+    return np.asarray(integers * steps - weight, np.float64)
 
 
 def least(weight: NDArray[np.float32], moments: Doubles, tried: Sequence[Made]) -> Made:
     """Of each row what errs least, the first of equals."""
-    best = np.stack([errors(weight, moments, made) for made in tried]).argmin(axis=0)
-    rows = np.arange(len(weight))
+    return picked(tried, [errors(weight, moments, made) for made in tried])
+
+
+def picked(tried: Sequence[Made], errs: Sequence[Doubles]) -> Made:
+    """Of each row what errs least by these errors (out,), the first of equals."""
+    best = np.stack(errs).argmin(axis=0)
+    rows = np.arange(len(best))
     integers, scales = (np.stack(each)[best, rows] for each in zip(*tried, strict=True))
     return integers, scales

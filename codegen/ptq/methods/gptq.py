@@ -49,13 +49,13 @@ def quantize(
     tried = [method.quantize(weight, bits, block_size) for method in (plain, round_mse)]
     weighted = _search.scales(values, bits, block_size, importance)
     order = np.argsort(-np.diag(moments), kind="stable")
-    factor = _factor(moments[np.ix_(order, order)])
+    ordered = factor(moments[np.ix_(order, order)])
     for scales in (tried[0][1], tried[1][1], weighted):
-        tried.append((_compensated(weight, scales, order, factor, bits), scales))
+        tried.append((_compensated(weight, scales, order, ordered, bits), scales))
     return _outputs.least(weight, moments, tried)
 
 
-def _factor(moments: _outputs.Doubles) -> _outputs.Doubles:
+def factor(moments: _outputs.Doubles) -> _outputs.Doubles:
     """U, upper triangular, with U^T U the inverse of the damped moments."""
     from scipy.linalg import solve_triangular
 

@@ -15,6 +15,15 @@ extern uint32_t board_data_end[];
 extern uint32_t board_bss_start[];
 extern uint32_t board_bss_end[];
 
+/* What start-up copies to memories of its own. */
+typedef struct copy {
+    const uint32_t *from;
+    uint32_t *to;
+    uint32_t bytes;
+} copy;
+extern const copy board_copies_start[];
+extern const copy board_copies_end[];
+
 int main(int argc, char **argv);
 void reset_handler(void);
 
@@ -46,6 +55,11 @@ __attribute__((noinline, noreturn)) static void start(void) {
     const uint32_t *from = board_data_load;
     for (volatile uint32_t *to = board_data_start; to < board_data_end; to++) {
         *to = *from++;
+    }
+    for (const copy *each = board_copies_start; each < board_copies_end; each++) {
+        for (uint32_t i = 0; i < each->bytes / sizeof *each->from; i++) {
+            ((volatile uint32_t *)each->to)[i] = each->from[i];
+        }
     }
     for (volatile uint32_t *to = board_bss_start; to < board_bss_end; to++) {
         *to = 0;

@@ -23,6 +23,23 @@
 #endif
 #endif
 
+/* The same for a target that has several memories to choose from; `region` is a string. */
+#ifndef STAPES_WEIGHTS_IN
+#ifdef __ELF__
+#define STAPES_WEIGHTS_IN(region) __attribute__((section(".rodata.stapes_weights." region)))
+#else
+#define STAPES_WEIGHTS_IN(region)
+#endif
+#endif
+
+#ifndef STAPES_ARENA_IN
+#ifdef __ELF__
+#define STAPES_ARENA_IN(region) __attribute__((section(".bss.stapes_arena." region)))
+#else
+#define STAPES_ARENA_IN(region)
+#endif
+#endif
+
 /* The array at `offset` of the bound weights. */
 static inline const void *stapes_bound(const stapes_context *context, uint32_t offset) {
     return context->weights + offset;

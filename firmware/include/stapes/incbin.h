@@ -11,7 +11,17 @@
 
 /* The array `symbol` of `count` bytes from byte `skip` of `file` on. */
 #define STAPES_INCBIN(symbol, alignment, file, skip, count)                                        \
-    __asm__(".section " STAPES_WEIGHTS_SECTION_NAME ", \"a\"\n"                                    \
+    STAPES_INCLUDED(STAPES_WEIGHTS_SECTION_NAME, symbol, alignment, file, skip, count)
+
+/* The same for STAPES_WEIGHTS_IN(region). */
+#ifndef STAPES_WEIGHTS_SECTION_OF
+#define STAPES_WEIGHTS_SECTION_OF(region) ".rodata.stapes_weights." region
+#endif
+#define STAPES_INCBIN_IN(region, symbol, alignment, file, skip, count)                             \
+    STAPES_INCLUDED(STAPES_WEIGHTS_SECTION_OF(region), symbol, alignment, file, skip, count)
+
+#define STAPES_INCLUDED(section, symbol, alignment, file, skip, count)                             \
+    __asm__(".section " section ", \"a\"\n"                                                        \
             ".balign " #alignment "\n"                                                             \
             ".global " #symbol "\n"                                                                \
             ".type " #symbol ", %object\n"                                                         \
