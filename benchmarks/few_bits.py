@@ -4,9 +4,8 @@
 python -m benchmarks.few_bits [--work build/results-models] [--page docs/results.md] [--only TEXT]
     [--without-qemu]
 
-Each is what did best on the development set of the methods in benchmarks/methods.py; the
-generated C is measured on the evaluation's. As benchmarks.transcription it goes on where it was
-interrupted.
+Each was chosen on the development set (record 20 in docs/adr); the generated C is measured on the
+evaluation's. As benchmarks.transcription it goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -51,8 +50,11 @@ RECIPES: Mapping[Subject, Recipes] = {
     },
     WHISPER: {
         "int4": {**_INT4, "methods": ["omniquant", "gptaq"]},
-        "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["gptq"]},
-        "int4 everywhere, blocks of 32": {**_INT4_EVERYWHERE, "methods": ["gptq"]},
+        "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["omniquant", "gptaq"]},
+        "int4 everywhere, blocks of 32": {
+            **_INT4_EVERYWHERE,
+            "methods": ["omniquant", "gptaq"],
+        },
         "int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]},
         "int2, blocks of 32": {**_INT2_BLOCKS, "methods": ["gptq"]},
         "static16, int4": {**_STATIC16_INT4, "methods": ["omniquant", "gptq"]},
