@@ -75,4 +75,4 @@ class BuildReport:
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one run of every program."""
-        return sum(step.macs for program in self.programs for step in program.steps)
+        return sum(program.macs for program in self.programs)
