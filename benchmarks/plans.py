@@ -24,7 +24,6 @@ from benchmarks.transcription import SUBJECTS, Subject, arguments, made
 from benchmarks.wired_bits import BOARD, case
 from codegen import measure, pipeline
 from codegen.errors import UserError
-from codegen.lower import lower
 from codegen.memory.liveness import intervals, peak_bytes
 from codegen.package import SpeechPackage
 from codegen.program import Program
@@ -59,6 +58,9 @@ def models(corpora: Corpora, subjects: Subjects, only: str) -> dict[str, pipelin
     }
 
 
+STRIPE = "codegen.memory.stripe.stripe"
+
+
 def whole(program: Program) -> Program:
     """Instead of stripes."""
     return program
@@ -74,7 +76,8 @@ def plans(found: Mapping[str, pipeline.Model]) -> list[str]:
         compiled = pipeline.compile_model(model, target)
         seconds = time.perf_counter() - start
         print(f"  {seconds:.1f} s", flush=True)
-        given = [lower(graph, target) for graph in model.graphs]
+        with patch(STRIPE, whole):
+            given = pipeline.compile_model(model, target).programs
         for before, after in zip(given, compiled.programs, strict=True):
             peaks = [peak_bytes(intervals(program)) for program in (before, after)]
             again = 100 * (after.macs - before.macs) / max(1, before.macs)
@@ -111,7 +114,7 @@ def price(corpora: Corpora, subjects: Subjects) -> list[str]:
     for name, one in cases.items():
         print(f"price of stripes: {name}", flush=True)
         striped = agreement(one, BOARD)
-        with patch("codegen.memory.stripe.stripe", whole):
+        with patch(STRIPE, whole):
             plain = agreement(one, BOARD)
         more = 100 * (striped.instructions / plain.instructions - 1)
         counts = [f"{each.instructions:,}" for each in (plain, striped)]
@@ -146,22 +149,18 @@ def linked(corpora: Corpora, only: str) -> list[str]:
                 print(f"  {error}")
                 rows.append((name, board, *[""] * 3, "does not fit"))
                 continue
-            gaps = ", ".join(f"{part} {gap:+}" for part, gap in found.differences.items())
-            rows.append(
-                (
-                    name,
-                    board,
-                    f"{found.predicted.kind_bytes('ram'):,}",
-                    f"{found.predicted.kind_bytes('constant'):,}",
-                    f"{found.unattributed_bytes:,}",
-                    gaps or "none",
-                )
-            )
-    head = ("model", "board", "RAM", "constants", "padding and unnamed", "linked differs by")
+            pairs = [
+                (found.predicted.kind_bytes(kind), found.linked.kind_bytes(kind))
+                for kind in ("ram", "constant")
+            ]
+            gaps = (f"{linked - predicted:+}" for predicted, linked in pairs)
+            rows.append((name, board, *(f"{predicted:,}" for predicted, _ in pairs), *gaps))
+    head = ("model", "board", "RAM", "constants", "RAM, linked", "constants, linked")
     return [
         "## Sizes of speech models, predicted and linked",
         "",
-        "Bytes, predicted before compiling, and by what components of the ELF differ:",
+        "Bytes, predicted before compiling, and how many more the ELF has, padding and the board's"
+        " variables included:",
         "",
         *page.table(head, rows),
     ]
