@@ -36,9 +36,12 @@ SPEECH: Mapping[Subject, tuple[str, ...]] = {
     WHISPER: ("static8, int8", "static16, int8", "dynamic8, int8"),
     WHISPER_30_S: ("static8, int8",),
 }
-#: Boards whose memories hold a speech model: a Cortex-M55 and two Cortex-M85, and an STM32.
+#: Boards whose memories hold a speech model: two Cortex-M55, two Cortex-M85, and an STM32.
 LARGE_BOARDS = (BOARD, "corstone-300", "corstone-310", "corstone-320", "stm32n657")
-_LINKED = ("static8, int8",)
+#: The recipe of these tables; stripes are priced with it, too.
+LINKED = "static8, int8"
+#: What `whole` stands in for.
+STRIPE = "codegen.memory.stripe.stripe"
 
 
 def speech_packages(corpora: Corpora, only: str) -> Iterator[tuple[Subject, str, SpeechPackage]]:
@@ -56,9 +59,6 @@ def models(corpora: Corpora, subjects: Subjects, only: str) -> dict[str, pipelin
         f"{subject.title}, {label}": pipeline.packaged_model(package)
         for subject, label, package in speech_packages(corpora, only)
     }
-
-
-STRIPE = "codegen.memory.stripe.stripe"
 
 
 def whole(program: Program) -> Program:
@@ -103,12 +103,11 @@ def plans(found: Mapping[str, pipeline.Model]) -> list[str]:
 
 def price(corpora: Corpora, subjects: Subjects) -> list[str]:
     """Instructions with and without stripes."""
-    (pcm,) = measure.read_clips(
-        package := made(MOONSHINE, _LINKED[0], corpora), corpora.clips(EVALUATION_VOICES[:1])[:1]
-    )
+    package = made(MOONSHINE, LINKED, corpora)
+    (pcm,) = measure.read_clips(package, corpora.clips(EVALUATION_VOICES[:1])[:1])
     cases = {
         "commands static8": subjects.speech_case("static8", "evaluation", 1),
-        f"{MOONSHINE.title}, {_LINKED[0]}": case(package, pcm),
+        f"{MOONSHINE.title}, {LINKED}": case(package, pcm),
     }
     rows = []
     for name, one in cases.items():
@@ -138,7 +137,7 @@ def linked(corpora: Corpora, only: str) -> list[str]:
     """Speech models' sizes on large boards, predicted and linked."""
     rows = []
     for subject, label, package in speech_packages(corpora, only):
-        if label not in _LINKED:
+        if label != LINKED:
             continue
         for board in LARGE_BOARDS:
             print(f"linking: {subject.title}, {label}, {board}", flush=True)

@@ -58,7 +58,11 @@ class Unsettled:
     def nearest_change(self, target: Target) -> str:
         """What would make it fit: a region that may hold more, a larger one, another target."""
         found = self.on(target)
-        parts = [*_permission(self, target), *_growth(found, target), *_another(self, target)]
+        parts = [
+            *_permission(self, found, target),
+            *_growth(found, target),
+            *_another(self, target),
+        ]
         return ", or ".join(parts)
 
 
@@ -76,9 +80,9 @@ def _over(found: Settled, target: Target) -> list[str]:
     return [each.region for each in fits(found.footprint, target) if each.excess_bytes]
 
 
-def _permission(unsettled: Unsettled, target: Target) -> Iterator[str]:
+def _permission(unsettled: Unsettled, settled: Settled, target: Target) -> Iterator[str]:
     """The first region that may not hold what does not fit, and would have room for it."""
-    full = _over(unsettled.on(target), target)
+    full = _over(settled, target)
     ram = any(target.region(name) in target.holding("arena") for name in full)
     wanted = ("arena", "state") if ram else ("weights",)
     for region in target.regions:
