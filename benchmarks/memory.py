@@ -12,6 +12,9 @@ from codegen.emit.project import emit
 from codegen.memory_plan import UNATTRIBUTED, Footprint
 from codegen.toolchain.project import build
 
+#: What tables call `Sizes.gaps`.
+GAPS = ("linked differs by", "padding and unnamed")
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -53,6 +56,12 @@ class Sizes:
     def unattributed_bytes(self) -> int:
         """Linked bytes that no symbol explains."""
         return self.linked.component_bytes(UNATTRIBUTED)
+
+    @property
+    def gaps(self) -> tuple[str, str]:
+        """Where the ELF differs, component by component, and its unattributed bytes."""
+        named = ", ".join(f"{part} {gap:+}" for part, gap in self.differences.items())
+        return named or "none", f"{self.unattributed_bytes:,}"
 
 
 def sizes(model: pipeline.Model, target: str) -> Sizes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import page
 from benchmarks.agreement import Agreement, agreement
-from benchmarks.memory import Sizes, sizes
+from benchmarks.memory import GAPS, Sizes, sizes
 from benchmarks.mutations import Outcome, survive
 from benchmarks.subjects import BOARDS, FOREIGN, FOREIGN_FOLDER, MODES, Subjects
 from benchmarks.tflm import FIGURES
@@ -160,8 +160,7 @@ def memory(subjects: Subjects) -> list[str]:
             BOARDS[target],
             f"{found.predicted.kind_bytes('ram'):,}",
             f"{found.predicted.kind_bytes('constant'):,}",
-            ", ".join(f"{part} {gap:+}" for part, gap in found.differences.items()) or "none",
-            f"{found.unattributed_bytes:,}",
+            *found.gaps,
         )
         for (name, target), found in measured.items()
     ]
@@ -176,10 +175,7 @@ def memory(subjects: Subjects) -> list[str]:
         *page.table(head, rows),
         "Predicted before compiling, beside what was linked:",
         "",
-        *page.table(
-            ("model", "board", "RAM", "constants", "linked differs by", "padding and unnamed"),
-            gaps,
-        ),
+        *page.table(("model", "board", "RAM", "constants", *GAPS), gaps),
     ]
 
 
