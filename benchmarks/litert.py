@@ -19,12 +19,12 @@ from benchmarks.heard import Corpora, project_sha256
 from benchmarks.speech import EVALUATION_VOICES
 from benchmarks.subjects import Case
 from codegen import measure, pipeline
-from codegen.encoder_decoder import Transcriber
 from codegen.evaluate.corpus import Clip
 from codegen.evaluate.greedy import choose
 from codegen.evaluate.loop import Network
 from codegen.evaluate.split import cut
 from codegen.package import PackagedGraph, SpeechPackage
+from codegen.transcriber import Transcriber
 from codegen.wiring import LOGITS
 
 #: Logits by which LiteRT's first choice must lead its second for the tokens to have to be equal.

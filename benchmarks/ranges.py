@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from codegen import encoder_decoder, measure, pipeline
+from codegen import measure, pipeline, transcriber
 from codegen.evaluate.corpus import read_manifest
 from codegen.evaluate.interpreter import Interpreter
 from codegen.graph import Graph
@@ -81,7 +81,7 @@ def decibels(package: SpeechPackage, manifest: Path) -> tuple[float, float]:
     given, made = (graph.tensors[i] for i in (graph.inputs[0], graph.outputs[0]))
     assert made.quantization is not None
     floats, integers = (Interpreter(data, "xnnpack") for data in (part.float_data, part.data))
-    spec = encoder_decoder.front_end(package)
+    spec = transcriber.front_end(package)
     signals, noises = [], []
     for pcm in measure.read_clips(package, read_manifest(manifest)[::EVERY]):
         rows = spec.rows(pcm, package.window_samples)

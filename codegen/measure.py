@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codegen import encoder_decoder
+from codegen import transcriber
 from codegen.errors import UserError
 from codegen.package import SpeechPackage
 
@@ -69,13 +69,13 @@ def _text(logits: np.ndarray, blank: int, vocabulary: tuple[str, ...], separator
 
 def recognizer(
     package: SpeechPackage, resolver: str, floats: bool = False
-) -> Recognizer | encoder_decoder.Transcriber:
+) -> Recognizer | transcriber.Transcriber:
     """The package's .tflite files under LiteRT on the host: integers, or the float ones."""
     from codegen.evaluate.interpreter import Recognizer
     from codegen.tflite.read import read
 
     if package.wired:
-        return encoder_decoder.Transcriber(package, resolver, floats)
+        return transcriber.Transcriber(package, resolver, floats)
     if package.decoding["kind"] != "ctc_greedy":
         raise UserError(
             f"package '{package.name}': decoding {package.decoding['kind']!r} is unknown; "
@@ -117,7 +117,7 @@ def sha256_of(package: SpeechPackage, floats: bool = False) -> str:
 
 def sample_rate_hz(package: SpeechPackage) -> int:
     """What the package's front end hears."""
-    spec = encoder_decoder.front_end(package) if package.wired else front_end(package)
+    spec = transcriber.front_end(package) if package.wired else front_end(package)
     return spec.sample_rate_hz
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codegen import encoder_decoder
+from codegen import encoder_decoder, transcriber
 from codegen.calibration import check_heard, provenance
 from codegen.errors import UserError
 from codegen.graph import Graph, Tensor
@@ -96,7 +96,7 @@ def packaged_model(package: SpeechPackage) -> Model:
     from codegen.tflite.speech import check_speech
 
     if package.wired:
-        graphs = encoder_decoder.read_graphs(package)
+        graphs = transcriber.read_graphs(package)
         return Model(default_name(package.name), package.name, package.sha256, graphs, package)
     graphs = tuple(graph for part in package.graphs for graph in read(part.data))
     log_mel = front_end(package)
@@ -211,7 +211,7 @@ def compile_model(model: Model, target: Target) -> Compiled:
         target = target.with_speech()
     lowered = [tuple(variants(graph, target)) for graph in model.graphs]
     if model.package is not None and model.package.wired:
-        lowered = wire_all(model.package, encoder_decoder.front_end(model.package), lowered)
+        lowered = wire_all(model.package, transcriber.front_end(model.package), lowered)
     pairs = list(map(smallest, lowered))
     validate_values(*zip(*pairs, strict=True))
     programs = tuple(striped for _, striped in pairs)
@@ -283,7 +283,7 @@ def _speech_inputs(package: SpeechPackage, graphs: Sequence[Graph]) -> SpeechInp
     from codegen.emit.wired import wired_speech
 
     if package.wired:
-        return wired_speech(package, encoder_decoder.front_end(package), graphs)
+        return wired_speech(package, transcriber.front_end(package), graphs)
     graph = graphs[0]
     log_mel = front_end(package)
     features, logits = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from codegen import calibration, encoder_decoder, measure
+from codegen import calibration, measure, transcriber
 from codegen.analyze.inputs import WatchedInputs
 from codegen.analyze.layers import FloatGraph, Weights
 from codegen.analyze.statistics import PowerSums, snr_db
@@ -63,8 +63,8 @@ def _watched(graph: FloatGraph) -> WatchedInputs:
 
 
 def _through_the_loop(package: SpeechPackage, watched: Sequence[WatchedInputs]) -> Hear:
-    floats = encoder_decoder.Transcriber(package, "reference", floats=True)
-    spec, rule = encoder_decoder.front_end(package), package.decoding
+    floats = transcriber.Transcriber(package, "reference", floats=True)
+    spec, rule = transcriber.front_end(package), package.decoding
     loop, dtype = floats.loop()
     networks = tuple(
         Network(part.inputs, part.outputs, seen.run)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codegen import calibration, encoder_decoder, pipeline
+from codegen import calibration, encoder_decoder, pipeline, transcriber
 from codegen.emit.context import model_context
 from codegen.errors import UserError
 from codegen.evaluate.greedy import detokenized, greedy_tokens, most_steps
@@ -75,7 +75,7 @@ def test_it_is_saved_and_loaded(package: SpeechPackage, tmp_path: Path) -> None:
     save_package(package, tmp_path / "package")
     loaded = load_package(tmp_path / "package")
     assert loaded.sha256 == package.sha256
-    for buffers in (encoder_decoder.read_graphs(loaded), encoder_decoder.read_graphs(package)):
+    for buffers in (transcriber.read_graphs(loaded), transcriber.read_graphs(package)):
         assert [graph.name for graph in buffers] == ["encoder", "cross", "decoder"]
 
 
@@ -222,10 +222,10 @@ def test_graphs_that_do_not_fit_are_refused(
     if len(changed.graphs) == 2:
         changed = replace(changed, graphs=(*changed.graphs, package.graphs[2]))
     if message is None:
-        encoder_decoder.read_graphs(changed)
+        transcriber.read_graphs(changed)
         return
     with pytest.raises(UserError, match=message):
-        encoder_decoder.read_graphs(changed)
+        transcriber.read_graphs(changed)
 
 
 def test_a_silent_recording_does_not_calibrate(folder: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_rule_that_matches_nothing_is_refused(folder: Path) -> None:
 
 def test_a_stem_keeps_8_bits(folder: Path) -> None:
     package = pipeline.quantize(folder / "tiny", folder / "m.jsonl", Recipe("static16", 4))
-    graph = encoder_decoder.read_graphs(package)[0]
+    graph = transcriber.read_graphs(package)[0]
     layers = [o for o in graph.operators if o.kind in ("CONV_2D", "FULLY_CONNECTED")]
     found = {(layer.kind, graph.tensors[layer.inputs[1]].dtype) for layer in layers}
     assert found == {("CONV_2D", "int8"), ("FULLY_CONNECTED", "int4")}
@@ -258,7 +258,7 @@ def test_static8_leaves_to_int16_what_the_family_says(package8: SpeechPackage) -
     scopes = [(rule["scope"], rule["mode"]) for rule in package8.recipe["rules"]]
     assert scopes == [(s, "static16") for s in (*INT16_SCOPES, "encoder/layers/0/feed")]
     types = {}
-    for graph in encoder_decoder.read_graphs(package8):
+    for graph in transcriber.read_graphs(package8):
         for operator in graph.operators:
             tensor = graph.tensors[operator.outputs[0]]
             types[f"{graph.name}/{tensor.name}"] = tensor.dtype
@@ -290,13 +290,13 @@ def test_ranges_are_chosen_and_wires_share_them(
     made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
     assert made.recipe["ranges"] == "percentile"
     assert "ranges" not in package8.recipe
-    encoder_decoder.read_graphs(made)  # raises where the ends of a wire differ
+    transcriber.read_graphs(made)  # raises where the ends of a wire differ
     assert all(a.data != b.data for a, b in zip(made.graphs, package8.graphs, strict=True))
     assert recognizer(made, "reference")()(noise(1, 16000))
 
 
 def test_static8_caches_bytes_and_decides_on_int16(package8: SpeechPackage) -> None:
-    step = encoder_decoder.read_graphs(package8)[-1]
+    step = transcriber.read_graphs(package8)[-1]
     names = dict(zip(package8.graphs[-1].inputs, step.inputs, strict=True))
     assert {step.tensors[names[buffer.name]].dtype for buffer in package8.state} == {"int8"}
     assert step.tensors[step.outputs[0]].dtype == "int16"
@@ -328,7 +328,7 @@ def test_dynamic8_is_saved_loaded_and_float_at_its_ports(
     save_package(dynamic, tmp_path / "package")
     loaded = load_package(tmp_path / "package")
     assert loaded.sha256 == dynamic.sha256
-    for graph in encoder_decoder.read_graphs(loaded):
+    for graph in transcriber.read_graphs(loaded):
         ports = {graph.tensors[index].dtype for index in (*graph.inputs, *graph.outputs)}
         assert ports == {"float32"}
     assert (loaded.decoding["masked"], loaded.decoding["attended"]) == (0, 0)
@@ -381,7 +381,7 @@ def test_float_graphs_that_do_not_fit_are_refused(
     dynamic: SpeechPackage, change: Callable[[SpeechPackage], SpeechPackage], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        encoder_decoder.read_graphs(change(dynamic))
+        transcriber.read_graphs(change(dynamic))
 
 
 def test_blocks_that_do_not_divide_the_width_are_refused(folder: Path) -> None:
@@ -392,7 +392,7 @@ def test_blocks_that_do_not_divide_the_width_are_refused(folder: Path) -> None:
 def test_static16_takes_int4_weights_and_keeps_the_head(folder: Path) -> None:
     recipe = Recipe("static16", 4, 0, ("round_mse",))
     made = pipeline.quantize(folder / "tiny", folder / "m.jsonl", recipe)
-    (step,) = encoder_decoder.read_graphs(made)[-1:]
+    (step,) = transcriber.read_graphs(made)[-1:]
     matrices = [o for o in step.operators if o.kind == "FULLY_CONNECTED"]
     bits = {o.outputs[0]: step.tensors[o.inputs[1]].dtype for o in matrices}
     assert bits.pop(step.outputs[0]) == "int8"
