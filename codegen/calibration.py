@@ -152,7 +152,7 @@ def watch(
     from codegen.ptq.importance import Importance
     from codegen.ptq.moments import WatchedMoments
     from codegen.ptq.recipe import DYNAMIC
-    from codegen.tflite._quiet import quiet
+    from codegen.quiet import quiet
 
     fast = recipe.mode == DYNAMIC
     kind = WatchedMoments if recipe.needs_moments else Watched

@@ -12,6 +12,7 @@ import numpy as np
 from codegen.errors import UserError
 from codegen.evaluate.engines import Engine
 from codegen.evaluate.trace import Traced
+from codegen.quiet import quiet
 
 #: What an engine is called in reports -> LiteRT's name for its set of kernels.
 RESOLVERS = {
@@ -32,12 +33,13 @@ class Interpreter:
                 f"resolver {resolver!r} is unknown; one of {', '.join(sorted(RESOLVERS))}"
             )
         try:
-            self._interpreter: Any = LiteRt(
-                model_content=tflite,
-                experimental_op_resolver_type=getattr(OpResolverType, RESOLVERS[resolver]),
-                num_threads=1,
-            )
-            self._interpreter.allocate_tensors()
+            with quiet():  # the optimised kernels say that they are there
+                self._interpreter: Any = LiteRt(
+                    model_content=tflite,
+                    experimental_op_resolver_type=getattr(OpResolverType, RESOLVERS[resolver]),
+                    num_threads=1,
+                )
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise UserError(f"LiteRT refuses this .tflite: {error}") from None
         self._inputs = self._interpreter.get_input_details()

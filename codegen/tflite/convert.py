@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from codegen.errors import StapesError
 from codegen.graph import Graph
-from codegen.tflite._quiet import quiet
+from codegen.quiet import quiet
 from codegen.tflite.read import read
 from codegen.tflite.write import write
 

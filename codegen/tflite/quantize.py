@@ -15,7 +15,7 @@ from codegen.errors import StapesError, UserError
 from codegen.graph import Graph, Operator, Tensor
 from codegen.ptq.calibrate import NO_MOMENTS, NONE_CHOSEN, Chosen, Moments, calibrate
 from codegen.ptq.recipe import Recipe
-from codegen.tflite._quiet import quiet
+from codegen.quiet import quiet
 from codegen.tflite.read import read
 from codegen.tflite.weights import (
     WEIGHED,

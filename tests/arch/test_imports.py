@@ -13,6 +13,7 @@ CODEGEN = Path(__file__).resolve().parents[2] / "codegen"
 
 LEAVES = {"data", "errors", "graph", "memory_plan", "package", "program", "registry", "target"} | {
     "folders",
+    "quiet",
     "row_scales",
     "wiring",
 }
