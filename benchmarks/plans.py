@@ -20,7 +20,7 @@ from benchmarks.heard import Corpora
 from benchmarks.memory import GAPS, sizes
 from benchmarks.speech import EVALUATION_VOICES
 from benchmarks.subjects import Subjects
-from benchmarks.transcription import SUBJECTS, Subject, arguments, made
+from benchmarks.transcription import LONGEST, SUBJECTS, WHISPER_30_S, Subject, arguments, made
 from benchmarks.wired_bits import BOARD, case
 from codegen import measure, pipeline
 from codegen.errors import UserError
@@ -29,12 +29,11 @@ from codegen.package import SpeechPackage
 from codegen.program import Program
 
 MOONSHINE, WHISPER = SUBJECTS
-WHISPER_30_S = Subject("Whisper tiny.en", "whisper-tiny.en", 30, "30 s", 0)
 #: By subject, recipes of benchmarks.transcription.
 SPEECH: Mapping[Subject, tuple[str, ...]] = {
     MOONSHINE: ("static8, int8", "static16, int8", "dynamic8, int8"),
     WHISPER: ("static8, int8", "static8, int4", "static16, int8", "dynamic8, int8"),
-    WHISPER_30_S: ("static8, int8",),
+    WHISPER_30_S: (LONGEST,),
 }
 #: Boards whose memories hold a speech model: two Cortex-M55, two Cortex-M85, and an STM32.
 LARGE_BOARDS = (BOARD, "corstone-300", "corstone-310", "corstone-320", "stm32n657")

@@ -12,7 +12,7 @@ them then.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ HUMAN = ("human",)
 class Subject:
     """A checkpoint at a window, and what its float model's native window is called.
 
-    `on_qemu` is how many recordings run on the emulated Cortex-M55. A multilingual checkpoint takes
-    a language.
+    `on_qemu` is how many recordings run on the emulated Cortex-M55; of a subject with none, steps
+    are not compared one by one either. A multilingual checkpoint takes a language.
     """
 
     name: str
@@ -59,6 +59,7 @@ SUBJECTS = (
     Subject("Moonshine tiny", "moonshine-tiny", 5, "unpadded", 3),
     Subject("Whisper tiny.en", "whisper-tiny.en", 10, "30 s", 1),
 )
+WHISPER_30_S = Subject("Whisper tiny.en", "whisper-tiny.en", 30, "30 s", 0)
 #: By label; the values are those of a recipe's TOML.
 Recipes = Mapping[str, Mapping[str, Any]]
 RECIPES: Recipes = {
@@ -77,6 +78,12 @@ RECIPES: Recipes = {
     },
 }
 
+#: Of the longest window, which takes a PC long, one recipe is measured.
+LONGEST = "static8, int8"
+MEASURED: Mapping[Subject, Sequence[str]] = {
+    **dict.fromkeys(SUBJECTS, tuple(RECIPES)),
+    WHISPER_30_S: (LONGEST,),
+}
 #: Those whose tokens and logits are compared one by one.
 COMPARED = (
     "static16, int8",
@@ -241,11 +248,11 @@ def float_row(subject: Subject, package: SpeechPackage, corpora: Corpora) -> Row
 
 
 def sections(
-    subject: Subject, corpora: Corpora, wanted: Callable[[str], bool], qemu: bool
+    subject: Subject, corpora: Corpora, labels: Sequence[str], qemu: bool
 ) -> list[list[str]]:
     """All that is said of a subject; a recipe that cannot be made is said to be missing."""
     found, missing = [], []
-    for label in filter(wanted, RECIPES):
+    for label in labels:
         print(f"measuring: {subject.title}, {label}", flush=True)
         try:
             found.append(measured(subject, label, corpora))
@@ -264,7 +271,7 @@ def sections(
     return [
         [*accuracy(subject.title, [native], floats, rows), *missing],
         memory(subject.title, subject.window_s, found),
-        *tokens_section(subject.title, packages, corpora),
+        *(tokens_section(subject.title, packages, corpora) if subject.on_qemu else []),
         *([bits_section(subject.title, packages, corpora, subject.on_qemu)] if qemu else []),
     ]
 
@@ -284,13 +291,11 @@ def main() -> None:
     parser.add_argument("--without-qemu", action="store_true", help="leave the bits' section")
     given = parser.parse_args()
     corpora = Corpora(given.work)
-    for subject in SUBJECTS:
-        whole = given.only.lower() in subject.title.lower()
-
-        def wanted(label: str, whole: bool = whole) -> bool:
-            return whole or given.only.lower() in label.lower()
-
-        found = sections(subject, corpora, wanted, not given.without_qemu)
+    only = given.only.lower()
+    for subject, recipes in MEASURED.items():
+        labels = [each for each in recipes if only in f"{subject.title}, {each}".lower()]
+        qemu = subject.on_qemu > 0 and not given.without_qemu
+        found = sections(subject, corpora, labels, qemu)
         if found:
             page.write(given.page, found)
 
