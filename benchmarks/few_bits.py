@@ -49,7 +49,7 @@ RECIPES: Mapping[Subject, Recipes] = {
         "static16, int4": {**_STATIC16_INT4, "methods": ["gptq"]},
     },
     WHISPER: {
-        "int4": {**_INT4, "methods": ["omniquant", "gptaq"]},
+        "int4": {**_INT4, "methods": ["quarot", "gptaq"]},
         "int4, blocks of 32": {**_INT4_BLOCKS, "methods": ["omniquant", "gptaq"]},
         "int4 everywhere, blocks of 32": {
             **_INT4_EVERYWHERE,
