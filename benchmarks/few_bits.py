@@ -56,7 +56,7 @@ RECIPES: Mapping[Subject, Recipes] = {
             "methods": ["omniquant", "gptaq"],
         },
         "int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]},
-        "int2, blocks of 32": {**_INT2_BLOCKS, "methods": ["gptq"]},
+        "int2, blocks of 32": {**_INT2_BLOCKS, "methods": ["quarot", "gptaq"]},
         "static16, int4": {**_STATIC16_INT4, "methods": ["omniquant", "gptq"]},
     },
     WHISPER_BASE: {"int3, blocks of 32": {**_INT3_BLOCKS, "methods": ["gptq"]}},
