@@ -9,6 +9,7 @@ from pathlib import Path
 
 from codegen import pipeline
 from codegen.emit.project import emit
+from codegen.footprint.elf import WHOLE_SECTIONS
 from codegen.memory_plan import UNATTRIBUTED, Footprint
 from codegen.toolchain.project import build
 
@@ -38,19 +39,19 @@ class Sizes:
 
     @property
     def differences(self) -> dict[str, int]:
-        """Linked minus predicted bytes of each component that was predicted, where they differ.
+        """Linked minus predicted bytes of what was predicted, where they differ.
 
-        Alignment between components is the ELF's row "[unattributed]", and no component's.
+        Of sections that the ELF tells no components of, such as an arena, these are added up.
+        Alignment between other components is the ELF's row "[unattributed]", and no component's.
         """
-        found = {}
+        predicted: dict[str, int] = {}
         for row in self.predicted.rows:
-            if row.kind == "caller":
-                continue
-            name = row.component
-            gap = self.linked.component_bytes(name) - self.predicted.component_bytes(name)
-            if gap:
-                found[name] = gap
-        return found
+            if row.kind != "caller":
+                whole = (c for start, c in WHOLE_SECTIONS.items() if row.section.startswith(start))
+                name = next(whole, row.component)
+                predicted[name] = predicted.get(name, 0) + row.size_bytes
+        gaps = {name: self.linked.component_bytes(name) - n for name, n in predicted.items()}
+        return {name: gap for name, gap in gaps.items() if gap}
 
     @property
     def unattributed_bytes(self) -> int:

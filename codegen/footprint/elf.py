@@ -21,8 +21,8 @@ _WRITABLE, _ALLOCATED, _CODE = 0x1, 0x2, 0x4  # SHF_WRITE, SHF_ALLOC, SHF_EXECIN
 #: RAM that is the caller's, not the model's.
 CALLERS_PCM = "caller's PCM"
 
-#: Whole sections that are one component, by the start of their names.
-_SECTIONS = {
+#: Whole sections that are one component here, by the start of their names.
+WHOLE_SECTIONS = {
     ".stapes_weights": "weights",
     ".stapes_arena": "arena",
     ".stack": "stack",
@@ -116,7 +116,7 @@ def _components(
     section: _Section, symbols: Sequence[_Symbol], prefixes: Mapping[str, str]
 ) -> dict[str, int]:
     """Bytes by component; a byte counts for the first symbol that covers it."""
-    for prefix, whole in _SECTIONS.items():
+    for prefix, whole in WHOLE_SECTIONS.items():
         if section.name.startswith(prefix):
             return {whole: section.size_bytes}
     found: dict[str, int] = {}
