@@ -90,6 +90,7 @@ results-models: install ## Those of Moonshine and Whisper; goes on where it was 
 	@$(BIN)/python -m benchmarks.transcription
 	@$(BIN)/python -m benchmarks.methods
 	@$(BIN)/python -m benchmarks.few_bits
+	@$(BIN)/python -m benchmarks.objectives
 	@$(BIN)/python -m benchmarks.plans
 
 .PHONY: docs
