@@ -112,11 +112,11 @@ def main() -> None:
         "",
         "Squared errors of linear layers' outputs on the rows of calibration that transforms are"
         " chosen on and rounding is not fitted to, relative to the square of the outputs, summed"
-        " over layers: of the"
-        " recipe's method of rounding by itself, of its transform with rounding to the nearest, and"
-        " of both; and how many layers err less, the same and more by both than by rounding alone."
-        " A transform keeps what lessens the sum over the layers that change together, so that one"
-        " of these may err more. `gptaq` counts as gptq, which it begins with.",
+        " over layers: of the recipe's method of rounding by itself, of its transform with rounding"
+        " to the nearest, and of both; and how many layers err less, the same and more by both than"
+        " by rounding alone. A transform keeps what lessens the sum over the layers that change"
+        " together, so that one of these may err more. `gptaq` counts as gptq, which it begins"
+        " with.",
         "",
         *page.table(head, found),
     ]
